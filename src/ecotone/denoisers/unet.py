@@ -1,0 +1,160 @@
+"""A U-Net for images of any size, with one dial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from ecotone.core.errors import ConfigError
+from ecotone.core.shapes import Batch, Levels
+from ecotone.denoisers.precondition import Preconditioned
+
+__all__ = ["UNet", "UNetPlan", "unet"]
+
+# diffusers' sinusoidal embedding is made for step numbers 0 to 1000, its fastest wave turning once
+# in 2π of them. c_noise = ¼ ln σ runs from −1.6 (σ = 0.002) to 1.1 (σ = 80), so this factor
+# spreads the levels in use over about 660.
+_NOISE_SCALE = 250.0
+
+
+@dataclass(frozen=True, slots=True)
+class UNetPlan:
+    """What follows from the shape of the images and the width.
+
+    Args:
+        channels: of each level, from the image's own resolution downwards.
+        attention: whether each level has self-attention.
+        middle_attention: whether the middle has it.
+        blocks: residual blocks per level on the way down (one more on the way up).
+        groups: of the group normalization.
+        multiple: what the sides of an image are padded to a multiple of.
+    """
+
+    channels: tuple[int, ...]
+    attention: tuple[bool, ...]
+    middle_attention: bool
+    blocks: int
+    groups: int
+    multiple: int
+
+    @classmethod
+    def derive(cls, width: int, shape: Sequence[int]) -> UNetPlan:
+        """Derive the plan; at (3, 32, 32) and width 128 it is DDPM's (Ho et al. 2020, app. B).
+
+        - Levels: halve the shorter side while it is 8 or more, so the lowest has 4 to 7 (2 levels
+          at 8×8, 3 at 16×16 and 28×28, 4 at 32×32).
+        - Channels: the width at the top, twice the width below.
+        - Images of 16 and more: two residual blocks a level, self-attention where the shorter side
+          is 9 to 16 and in the middle. Smaller images, which are there for speed: one, and none.
+        - Groups: a quarter of the width, 32 at most.
+
+        Args:
+            width: channels at the top.
+            shape: of one image, (channels, height, width).
+
+        Raises:
+            ConfigError: for a width that is not a multiple of 4 (of 32 above 128), or a shape that
+                is not an image's.
+
+        >>> UNetPlan.derive(128, (3, 32, 32)).channels
+        (128, 256, 256, 256)
+        """
+        if len(shape) != 3 or min(shape) < 1:
+            raise ConfigError(
+                f"the unet denoises images (channels, height, width), not {tuple(shape)}",
+                hint="use the model mlp for other shapes",
+            )
+        step = 4 if width <= 128 else 32
+        if width < 4 or width % step:
+            raise ConfigError(
+                f"width = {width} does not divide into groups of channels",
+                hint="give a multiple of 4 up to 128, of 32 above, such as 32 or 128",
+            )
+        side = min(shape[1:])
+        levels = 1
+        while side >> (levels - 1) >= 8:
+            levels += 1
+        multiple = 2 ** (levels - 1)
+        large = side >= 16
+        padded = -(-side // multiple) * multiple
+        return cls(
+            channels=(width, *[2 * width] * (levels - 1)),
+            attention=tuple(large and 9 <= padded >> level <= 16 for level in range(levels)),
+            middle_attention=large,
+            blocks=2 if large else 1,
+            groups=min(32, width // 4),
+            multiple=multiple,
+        )
+
+
+class UNet(nn.Module):
+    """The network F(x, c_noise): diffusers' U-Net on images padded to a size it can halve.
+
+    Padding reflects the image at its lower and right borders; the result is cropped. The output
+    convolution starts at zero, so a new denoiser is D = c_skip x.
+
+    Args:
+        plan: the sizes of its parts.
+        channels: of the images.
+        dropout: share of channels dropped in training, inside the residual blocks.
+    """
+
+    def __init__(self, plan: UNetPlan, *, channels: int, dropout: float) -> None:
+        super().__init__()
+        # diffusers takes seconds to import; the other denoisers do not need it.
+        from diffusers.models.unets.unet_2d import UNet2DModel
+
+        kinds = ["Attn" if attention else "" for attention in plan.attention]
+        self.multiple = plan.multiple
+        self.model = UNet2DModel(
+            in_channels=channels,
+            out_channels=channels,
+            block_out_channels=plan.channels,
+            down_block_types=tuple(f"{kind}DownBlock2D" for kind in kinds),
+            up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
+            layers_per_block=plan.blocks,
+            add_attention=plan.middle_attention,
+            norm_num_groups=plan.groups,
+            dropout=dropout,
+            # As in DDPM: one head, and its padding, embedding and epsilon.
+            attention_head_dim=None,
+            downsample_padding=0,
+            flip_sin_to_cos=False,
+            freq_shift=1,
+            norm_eps=1e-6,
+        )
+        for parameter in self.model.conv_out.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Batch, noise: Levels) -> Batch:
+        """Return the network's prediction, in x's shape."""
+        height, width = x.shape[2:]
+        bottom, right = -height % self.multiple, -width % self.multiple
+        if bottom or right:
+            x = nn.functional.pad(x, (0, right, 0, bottom), mode="reflect")
+        (predicted,) = self.model(x, noise * _NOISE_SCALE, return_dict=False)
+        return predicted[:, :, :height, :width]
+
+
+def unet(
+    width: int = 32, dropout: float = 0.0, *, shape: Sequence[int], sigma_data: float
+) -> Preconditioned:
+    """Build a U-Net with EDM preconditioning; :meth:`UNetPlan.derive` says what the width sets.
+
+    Its initial weights come from torch's global random numbers.
+
+    Args:
+        width: channels at the top level, a multiple of 4 (of 32 above 128).
+        dropout: share of channels dropped in training, from 0 to below 1.
+        shape: of one image, (channels, height, width).
+        sigma_data: standard deviation of the training data.
+
+    Raises:
+        ConfigError: for a width, dropout or shape out of range.
+    """
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"dropout = {dropout} is no share", hint="give 0 or more, below 1")
+    plan = UNetPlan.derive(width, shape)
+    return Preconditioned(UNet(plan, channels=shape[0], dropout=dropout), sigma_data=sigma_data)

@@ -1,0 +1,148 @@
+"""Noise levels: the published schedule, the training distribution, conversions and inverses."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecotone.core.errors import ConfigError
+from ecotone.noise import (
+    LogNormalLevels,
+    alpha_bar_from_sigma,
+    edm_weight,
+    karras_levels,
+    log_snr_from_sigma,
+    sigma_from_alpha_bar,
+    sigma_from_log_snr,
+    sigma_from_time,
+    time_from_sigma,
+)
+
+quick = settings(max_examples=25, deadline=None)
+
+
+def test_karras_levels_agree_with_diffusers() -> None:
+    from diffusers.schedulers.scheduling_edm_euler import EDMEulerScheduler
+
+    scheduler = EDMEulerScheduler(sigma_min=0.002, sigma_max=80.0, rho=7.0)
+    scheduler.set_timesteps(18)
+    torch.testing.assert_close(
+        karras_levels(18, 0.002, 80.0, 7.0).float(), scheduler.sigmas, rtol=1e-5, atol=0
+    )
+
+
+@quick
+@given(
+    steps=st.integers(2, 200),
+    low=st.floats(1e-4, 1.0),
+    ratio=st.floats(1.5, 1e5),
+    rho=st.floats(0.5, 12),
+)
+def test_karras_levels_fall_from_one_end_to_the_other_and_then_to_0(
+    steps: int, low: float, ratio: float, rho: float
+) -> None:
+    levels = karras_levels(steps, low, low * ratio, rho)
+    assert levels.dtype == torch.float64
+    assert levels.shape == (steps + 1,)
+    assert (levels[0].item(), levels[-2].item(), levels[-1].item()) == (low * ratio, low, 0.0)
+    assert bool((levels.diff() < 0).all())
+    # Evenly spaced in σ^{1/ρ}: the definition, read backwards.
+    gaps = (levels[:-1] ** (1 / rho)).diff()
+    torch.testing.assert_close(gaps, gaps[:1].expand_as(gaps), rtol=1e-7, atol=1e-12)
+
+
+def test_one_step_goes_straight_to_0() -> None:
+    assert karras_levels(1, 0.002, 80.0).tolist() == [80.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((0, 0.1, 1.0, 7.0), "steps = 0"),
+        ((5, 1.0, 1.0, 7.0), "sigma_min = 1.0"),
+        ((5, 2.0, 1.0, 7.0), "sigma_max = 1.0"),
+        ((5, 0.0, 1.0, 7.0), "sigma_min = 0.0"),
+        ((5, 0.1, math.inf, 7.0), "sigma_max = inf"),
+        ((5, math.nan, 1.0, 7.0), "sigma_min = nan"),
+        ((5, 0.1, 1.0, 0.0), "rho = 0.0"),
+    ],
+)
+def test_wrong_levels_are_named(arguments: tuple[int, float, float, float], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        karras_levels(*arguments)
+
+
+def test_log_normal_levels_have_the_distribution_they_name() -> None:
+    levels = LogNormalLevels(log_mean=-0.5, log_std=1.5).draw(
+        20_000, torch.Generator().manual_seed(1)
+    )
+    logs = levels.double().log()
+    assert levels.dtype == torch.float32
+    assert abs(logs.mean().item() + 0.5) < 4 * 1.5 / math.sqrt(20_000)
+    assert abs(logs.std().item() / 1.5 - 1) < 4 / math.sqrt(2 * 20_000)
+    # Symmetric and light-tailed: the fourth moment of a normal is 3.
+    assert abs((((logs + 0.5) / 1.5) ** 4).mean().item() - 3) < 4 * math.sqrt(96 / 20_000)
+
+
+def test_log_normal_levels_follow_their_generator() -> None:
+    levels = LogNormalLevels()
+    first = levels.draw(8, torch.Generator().manual_seed(3))
+    torch.manual_seed(99)
+    assert torch.equal(first, levels.draw(8, torch.Generator().manual_seed(3)))
+    assert not torch.equal(first, levels.draw(8, torch.Generator().manual_seed(4)))
+
+
+@pytest.mark.parametrize(("mean", "std"), [(math.nan, 1.0), (0.0, -1.0), (0.0, math.inf)])
+def test_wrong_distributions_are_refused(mean: float, std: float) -> None:
+    with pytest.raises(ConfigError, match="log_mean"):
+        LogNormalLevels(mean, std)
+
+
+@quick
+@given(sigma=st.floats(1e-3, 1e3), data=st.floats(0.05, 5))
+def test_edm_weight_is_its_published_form(sigma: float, data: float) -> None:
+    weight = edm_weight(torch.tensor([sigma], dtype=torch.float64), data).item()
+    assert weight == pytest.approx((sigma**2 + data**2) / (sigma * data) ** 2, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "low", "high"),
+    [
+        (time_from_sigma, sigma_from_time, -8, 6),
+        (log_snr_from_sigma, sigma_from_log_snr, -8, 6),
+        # ᾱ rounds to 1 for small levels, so its range is narrower.
+        (alpha_bar_from_sigma, sigma_from_alpha_bar, -2, 3),
+    ],
+)
+def test_conversions_are_inverses(there, back, low: int, high: int) -> None:
+    sigma = torch.logspace(low, high, 57, dtype=torch.float64)
+    torch.testing.assert_close(back(there(sigma)), sigma, rtol=1e-10, atol=0)
+    other = there(sigma)
+    torch.testing.assert_close(there(back(other)), other, rtol=1e-10, atol=1e-12)
+
+
+def test_the_forms_agree_with_their_definitions() -> None:
+    time = torch.linspace(0.01, 3, 20, dtype=torch.float64)
+    alpha, deviation = torch.exp(-time), (1 - torch.exp(-2 * time)).sqrt()
+    sigma = deviation / alpha
+    torch.testing.assert_close(sigma_from_time(time), sigma)
+    torch.testing.assert_close(sigma_from_alpha_bar(alpha**2), sigma)
+    torch.testing.assert_close(sigma_from_log_snr((alpha**2 / deviation**2).log()), sigma)
+
+
+def test_ddpm_levels_agree_with_diffusers() -> None:
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+    from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+
+    alpha_bar = DDPMScheduler(num_train_timesteps=1000).alphas_cumprod
+    euler = EulerDiscreteScheduler(num_train_timesteps=1000)
+    torch.testing.assert_close(
+        sigma_from_alpha_bar(alpha_bar.double()).flip(0).float(),
+        euler.sigmas[:-1],
+        rtol=1e-4,
+        atol=0,
+    )
