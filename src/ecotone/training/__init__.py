@@ -1,0 +1,23 @@
+"""Training denoisers and measuring them on the way."""
+
+from ecotone.training.cadence import measuring_steps
+from ecotone.training.checkpoints import load_checkpoint, save_checkpoint
+from ecotone.training.ema import Ema
+from ecotone.training.loop import DivergenceError, TrainingState, train
+from ecotone.training.monitor import Judge, Measurement, Monitor
+from ecotone.training.plan import Batches, Plan
+
+__all__ = [
+    "Batches",
+    "DivergenceError",
+    "Ema",
+    "Judge",
+    "Measurement",
+    "Monitor",
+    "Plan",
+    "TrainingState",
+    "load_checkpoint",
+    "measuring_steps",
+    "save_checkpoint",
+    "train",
+]
