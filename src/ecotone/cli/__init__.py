@@ -1,0 +1,148 @@
+"""The command line: ``ecotone study``, ``ecotone report``, ``ecotone list``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecotone import __version__
+from ecotone.core.errors import EcotoneError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ecotone",
+    help="Find where a diffusion model stops copying its training set and starts to generalize.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is one line and exit code 2."""
+    try:
+        app()
+    except EcotoneError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ecotone {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def study(
+    name_or_file: Annotated[
+        str, typer.Argument(help="A ready-made study (see `ecotone list`) or a YAML file.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the study; ecotone-runs/NAME unless given."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a field, e.g. --set training.steps=500; a list makes it a factor, "
+            "e.g. --set n=[32,64]. May be repeated.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs side by side; as many as the cores allow unless given."),
+    ] = None,
+) -> None:
+    """Carry out a study, or what is left of it, and write its report."""
+    # The terminal's way of ending a job saves the runs as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from ecotone.cli.progress import watch
+    from ecotone.studies import load_design, run_study
+
+    settings = settings or []
+    design = load_design(name_or_file, settings)
+    folder = out or Path("ecotone-runs") / design.name
+    try:
+        with closing(run_study(design, folder, workers=workers)) as events:
+            ends = watch(design, events)
+    except KeyboardInterrupt:
+        words = ["ecotone", "study", name_or_file, "--out", str(folder)]
+        words += [word for setting in settings for word in ("--set", setting)]
+        words += [] if workers is None else ["--workers", str(workers)]
+        typer.echo(f"\nInterrupted; every run is saved. Go on with:\n  {_shell(words)}", err=True)
+        sys.exit(INTERRUPTED)
+    _write_report(folder)
+    for run, event in ends.items():
+        if event.kind == "failed":
+            typer.echo(f"run {run} failed at {event.detail}", err=True)
+        elif event.kind == "crashed":
+            told = f"run {run} broke off ({event.detail}); the same command goes on from there"
+            typer.echo(told, err=True)
+    if ends:
+        sys.exit(1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.")],
+) -> None:
+    """Write DIR/report.html from a study's records."""
+    _write_report(folder)
+
+
+@app.command("list")
+def list_() -> None:
+    """List the ready-made studies and what a study can be made of."""
+    from ecotone.denoisers import MODELS
+    from ecotone.features import FEATURES
+    from ecotone.measures import MEASURES
+    from ecotone.populations import POPULATIONS
+    from ecotone.samplers import SAMPLERS
+    from ecotone.studies import load_design, preset_names
+
+    typer.echo("Studies (ecotone study NAME):")
+    for name in preset_names():
+        typer.echo(f"  {name:<14} {load_design(name).header.title}")
+    for title, registry in (
+        ("Populations (population.kind)", POPULATIONS),
+        ("Models (model.kind)", MODELS),
+        ("Samplers (sampler.kind)", SAMPLERS),
+        ("Feature spaces (monitor.features.kind)", FEATURES),
+        ("Measures (monitor.measures)", MEASURES),
+    ):
+        typer.echo(f"{title}: {', '.join(registry)}")
+
+
+def _write_report(folder: Path) -> None:
+    from ecotone.report import build
+
+    page = build(folder)
+    typer.echo(f"Report: {page}")
+
+
+def _shell(words: list[str]) -> str:
+    import shlex
+
+    return shlex.join(words)

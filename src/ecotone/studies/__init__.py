@@ -1,0 +1,18 @@
+"""Studies: many runs over chosen factors, resumable, in one tidy table."""
+
+from ecotone.studies.config import RunConfig
+from ecotone.studies.design import Cell, StudyDesign, load_design, preset_names
+from ecotone.studies.run import Event, execute_run
+from ecotone.studies.runner import default_workers, run_study
+
+__all__ = [
+    "Cell",
+    "Event",
+    "RunConfig",
+    "StudyDesign",
+    "default_workers",
+    "execute_run",
+    "load_design",
+    "preset_names",
+    "run_study",
+]

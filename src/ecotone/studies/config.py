@@ -1,0 +1,182 @@
+"""What one training run is, to the last field; equal configurations are the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ecotone.core import ConfigError
+from ecotone.core.errors import nearest
+from ecotone.core.records import content_hash
+from ecotone.denoisers import MODELS
+from ecotone.features import FEATURES
+from ecotone.measures import MEASURES
+from ecotone.populations import POPULATIONS
+from ecotone.samplers import SAMPLERS
+from ecotone.training import Plan
+
+__all__ = ["MonitorConfig", "RunConfig", "Tenant", "TrainingConfig", "parse"]
+
+FORMAT = 1
+"""Raised when the same configuration would give other bytes, so that old runs are not reused."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Tenant(BaseModel):
+    """A population, model, sampler or feature space by name, with its own options beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Duplicates(_Section):
+    """Training images replaced by copies of others, to study what duplicates do.
+
+    Args:
+        exact: how many exact copies.
+        near: how many copies with noise.
+        noise: standard deviation of that noise, in the units of the data.
+    """
+
+    exact: int = Field(0, ge=0)
+    near: int = Field(0, ge=0)
+    noise: float = Field(0.05, gt=0)
+
+
+class TrainingConfig(Plan):
+    """The plan, and where and how it is carried out.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ..., or ``"auto"`` for a GPU where there is one.
+        threads: CPU threads of the run; more than one rarely pays for small models.
+        checkpoint_every: steps between checkpoints; a twentieth of the run where None.
+    """
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    threads: int = Field(1, ge=1)
+    checkpoint_every: int | None = Field(None, ge=1)
+
+
+class MonitorConfig(_Section):
+    """What is measured, and how often.
+
+    Args:
+        samples: images drawn at each measurement.
+        share: largest share of the run's network evaluations that measuring may take.
+        first: earliest step to measure after.
+        per_decade: most measurements in a factor of ten of steps.
+        measures: which, see ``ecotone list``.
+        features: feature space for distances between distributions.
+    """
+
+    samples: int = Field(192, ge=2)
+    share: float = Field(0.12, gt=0, lt=1)
+    first: int = Field(50, ge=1)
+    per_decade: int = Field(12, ge=1)
+    measures: tuple[str, ...] = tuple(MEASURES)
+    features: Tenant = Tenant(kind="pca")
+
+
+class RunConfig(_Section):
+    """One run: data, model, training, sampling, measuring, seed.
+
+    Args:
+        population: where the data come from.
+        n: training images.
+        holdout: images of the same population that the model never sees.
+        duplicates: planted into the training set.
+        model: the denoiser.
+        training: its training.
+        sampler: how samples are drawn for measuring.
+        monitor: what is measured and when.
+        seed: of everything random in the run.
+    """
+
+    population: Tenant
+    n: int = Field(ge=2)
+    holdout: int = Field(ge=2)
+    duplicates: Duplicates = Duplicates()
+    model: Tenant
+    training: TrainingConfig
+    sampler: Tenant = Tenant(kind="heun")
+    monitor: MonitorConfig = MonitorConfig()
+    seed: int = Field(0, ge=0)
+
+    def completed(self) -> RunConfig:
+        """Return it with every tenant's options checked and its defaults written out.
+
+        Raises:
+            ConfigError: for an unknown tenant or option; the nearest known one is named.
+        """
+        unknown = [name for name in self.monitor.measures if name not in MEASURES]
+        if unknown:
+            raise ConfigError(f"unknown measure {unknown[0]!r}", hint=nearest(unknown[0], MEASURES))
+        if not self.monitor.measures:
+            raise ConfigError("monitor.measures is empty", hint="known: " + ", ".join(MEASURES))
+
+        def complete(registry: Any, tenant: Tenant, *given: str) -> dict[str, Any]:
+            return {"kind": tenant.kind} | registry.check(tenant.kind, tenant.options, given=given)
+
+        record = self.model_dump(mode="json")
+        record["population"] = complete(POPULATIONS, self.population)
+        record["model"] = complete(MODELS, self.model, "shape", "sigma_data")
+        record["sampler"] = complete(SAMPLERS, self.sampler)
+        record["monitor"]["features"] = complete(FEATURES, self.monitor.features)
+        if self.training.checkpoint_every is None:
+            record["training"]["checkpoint_every"] = max(1, self.training.steps // 20)
+        return RunConfig.model_validate(record)
+
+    def identity(self, fingerprint: str) -> str:
+        """Return the run's name: a hash of its configuration and of the content of its data."""
+        record = {"format": FORMAT, "data": fingerprint, "config": self.model_dump(mode="json")}
+        return content_hash(record)[:16]
+
+
+def parse(form: type[Model], record: Mapping[str, Any], *, where: str) -> Model:
+    """Validate a record against a form.
+
+    Args:
+        form: a pydantic model.
+        record: what a user wrote.
+        where: the file or option it stands in, for errors.
+
+    Raises:
+        ConfigError: for an unknown key (the nearest known one is named), a missing one or a wrong
+            value.
+    """
+    try:
+        return form.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            hint = nearest(str(first["loc"][-1]), _keys(form, first["loc"][:-1]))
+            raise ConfigError(f"unknown key {path!r} in {where}", hint=hint) from error
+        if first["type"] == "missing":
+            raise ConfigError(f"{where} has no {path!r}", hint=f"set {path}=...") from error
+        message = first["msg"].removeprefix("Input should be ")
+        raise ConfigError(
+            f"{path} = {first['input']!r} in {where} is wrong", hint=f"it should be {message}"
+        ) from error
+
+
+def _keys(form: type[BaseModel], path: Sequence[object]) -> list[str]:
+    """Return the field names at a path inside a form."""
+    for part in path:
+        inner = form.model_fields[str(part)].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            form = inner
+    return list(form.model_fields)

@@ -1,0 +1,209 @@
+"""A study: factors × seeds over any field of the run, from YAML and ``--set``."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from ecotone.core import ConfigError
+from ecotone.core.errors import nearest
+from ecotone.core.records import canonical_json
+from ecotone.studies.config import RunConfig, parse
+
+__all__ = ["Cell", "StudyDesign", "load_design", "preset_names"]
+
+Scalar = int | float | str | bool
+
+
+class _Header(BaseModel):
+    """What a study file says beside the fields of its runs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    title: str = ""
+    description: str = ""
+    factors: dict[str, list[Any]] = {}
+    seeds: list[int] = Field([0], min_length=1)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study.
+
+    Args:
+        factors: the value of every factor; always has ``n``.
+        config: of the run, complete.
+    """
+
+    factors: Mapping[str, Scalar]
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class StudyDesign:
+    """Which runs a study makes.
+
+    Args:
+        header: name, title, factors and seeds.
+        base: fields of the run that all cells share, as written.
+        source: file or preset it was read from, for errors.
+    """
+
+    header: _Header
+    base: Mapping[str, Any]
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The study's name; a folder holds one study's runs only."""
+        return self.header.name
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every run, factors in the order written, seeds innermost.
+
+        Raises:
+            ConfigError: for a field that does not exist or a value that cannot be.
+        """
+        header = self.header
+        empty = [name for name, levels in header.factors.items() if not levels]
+        if empty:
+            raise ConfigError(f"factor {empty[0]!r} in {self.source} has no levels")
+        cells = []
+        for levels in itertools.product(*header.factors.values()):
+            record = deepcopy(dict(self.base))
+            for path, level in zip(header.factors, levels, strict=True):
+                _put(record, path, level, self.source)
+            for seed in header.seeds:
+                config = parse(RunConfig, record | {"seed": seed}, where=self.source).completed()
+                names = dict.fromkeys([*header.factors, "n"])
+                factors = {path: _get(config, path) for path in names}
+                cells.append(Cell(factors, config))
+        if len({canonical_json(cell.config.model_dump(mode="json")) for cell in cells}) < len(
+            cells
+        ):
+            raise ConfigError(f"{self.source} names the same run twice in its factors or seeds")
+        return tuple(cells)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the design as it would be written in YAML."""
+        header = self.header.model_dump(exclude_defaults=True)
+        return {**header, "seeds": self.header.seeds, **self.base}
+
+
+def preset_names() -> list[str]:
+    """Return the names of the ready-made studies.
+
+    >>> "digits" in preset_names()
+    True
+    """
+    return sorted(item.name.removesuffix(".yaml") for item in _presets() if item.is_file())
+
+
+def load_design(name_or_file: str, settings: Iterable[str] = ()) -> StudyDesign:
+    """Read a study and apply settings to it.
+
+    Args:
+        name_or_file: a ready-made study's name, or a YAML file.
+        settings: ``"key=value"`` with a dotted key and a YAML value. A list given to a field that
+            takes one value makes that field a factor.
+
+    Raises:
+        ConfigError: for an unknown study, an unreadable file, an unknown key or a wrong value.
+
+    >>> design = load_design("digits", ["n=[32,64]", "training.steps=500"])
+    >>> [cell.factors["n"] for cell in design.cells]
+    [32, 64]
+    """
+    record, source = _read(name_or_file)
+    header_keys = set(_Header.model_fields)
+    run_keys = set(RunConfig.model_fields) - {"seed"}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {setting!r} has no value", hint="write --set key=value")
+        where = f"--set {setting}"
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{where} is not a YAML value") from error
+        top = key.partition(".")[0]
+        if top not in header_keys | run_keys:
+            raise ConfigError(f"unknown key {key!r}", hint=nearest(key, header_keys | run_keys))
+        factors = record.setdefault("factors", {})
+        if top in header_keys:
+            _put(record, key, value, where)
+        elif key in factors or (isinstance(value, list) and not _takes_list(key)):
+            factors[key] = value if isinstance(value, list) else [value]
+        else:
+            _put(record, key, value, where)
+    unknown = [key for key in record if key not in header_keys | run_keys]
+    if unknown:
+        hint = nearest(str(unknown[0]), header_keys | run_keys)
+        raise ConfigError(f"unknown key {str(unknown[0])!r} in {source}", hint=hint)
+    header = parse(_Header, {k: v for k, v in record.items() if k in header_keys}, where=source)
+    base = {key: value for key, value in record.items() if key in run_keys}
+    return StudyDesign(header, base, source)
+
+
+def _presets() -> Sequence[Traversable]:
+    folder = files("ecotone.studies") / "presets"
+    return [item for item in folder.iterdir() if item.name.endswith(".yaml")]
+
+
+def _read(name_or_file: str) -> tuple[dict[str, Any], str]:
+    path = Path(name_or_file)
+    presets = {item.name.removesuffix(".yaml"): item for item in _presets()}
+    if name_or_file in presets:
+        text, source = presets[name_or_file].read_text(encoding="utf-8"), f"study {name_or_file}"
+    elif path.suffix in {".yaml", ".yml"} or path.is_file():
+        try:
+            text, source = path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the study file {path}: {error}") from error
+    else:
+        hint = f"{nearest(name_or_file, presets)}; or give a .yaml file"
+        raise ConfigError(f"unknown study {name_or_file!r}", hint=hint)
+    try:
+        record = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(record, dict):
+        raise ConfigError(f"{source} is not a mapping of keys", hint="see `ecotone list`")
+    return record, source
+
+
+def _takes_list(key: str) -> bool:
+    """Tell whether a field of the run takes a list itself."""
+    return key == "monitor.measures"
+
+
+def _put(record: dict[str, Any], path: str, value: object, where: str) -> None:
+    """Set a nested key, making the mappings on the way."""
+    *parents, last = path.split(".")
+    place = record
+    for part in parents:
+        inner = place.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{where}: {part!r} holds a value, not keys")
+        place = inner
+    place[last] = value
+
+
+def _get(config: RunConfig, path: str) -> Scalar:
+    """Return the value at a path of a complete configuration."""
+    value: Any = config.model_dump(mode="json")
+    for part in path.split("."):
+        value = value[part]
+    return canonical_json(value) if isinstance(value, list | dict) or value is None else value

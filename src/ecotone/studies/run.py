@@ -1,0 +1,257 @@
+"""One run, from its configuration to its sealed folder; resumes where it was interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from ecotone.core import Reading, RecordError
+from ecotone.core.seeds import derive
+from ecotone.denoisers import MODELS
+from ecotone.features import FEATURES
+from ecotone.populations import POPULATIONS, Population, Split, plant_duplicates
+from ecotone.samplers import SAMPLERS
+from ecotone.studies.config import RunConfig
+from ecotone.studies.gallery import write_gallery
+from ecotone.studies.store import RunFolder, RunRecord
+from ecotone.training import (
+    DivergenceError,
+    Judge,
+    Monitor,
+    TrainingState,
+    load_checkpoint,
+    measuring_steps,
+    save_checkpoint,
+    train,
+)
+
+__all__ = ["Event", "check_run", "execute_run", "split_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a study's watcher is told.
+
+    Args:
+        kind: ``"waiting"`` or ``"already"`` (finished earlier) before the runs; then for each
+            ``"started"``, ``"step"``, ``"measuring"`` and one of ``"finished"``, ``"failed"``,
+            ``"stopped"`` and ``"crashed"``.
+        run: identity of the run.
+        step: training steps taken so far.
+        steps: steps the run will take.
+        detail: why it failed; what it measures.
+    """
+
+    kind: Literal[
+        "waiting",
+        "already",
+        "started",
+        "step",
+        "measuring",
+        "finished",
+        "failed",
+        "stopped",
+        "crashed",
+    ]
+    run: str
+    step: int
+    steps: int
+    detail: str = ""
+
+
+def split_of(config: RunConfig, population: Population) -> Split:
+    """Return a run's training set and holdout, planted duplicates included."""
+    split = population.split(config.n, config.holdout, derive(config.seed, "split"))
+    planted = config.duplicates
+    if planted.exact or planted.near:
+        split, _ = plant_duplicates(
+            split,
+            exact=planted.exact,
+            near=planted.near,
+            noise=planted.noise,
+            seed=derive(config.seed, "duplicates"),
+        )
+    return split
+
+
+def check_run(config: RunConfig, population: Population) -> None:
+    """Try that everything a run is made of can be had, without carrying anything out.
+
+    Raises:
+        EcotoneError: for a split that the data cannot give, a model that does not fit them, or an
+            option that its tenant refuses.
+    """
+    split = split_of(config, population)
+    with torch.device("meta"):
+        _model(config, split, sigma_data=1.0)
+    SAMPLERS.create(config.sampler.kind, config.sampler.options)
+    FEATURES.create(config.monitor.features.kind, config.monitor.features.options)
+
+
+def execute_run(
+    config: RunConfig, folder: RunFolder, *, should_stop: Callable[[], bool] = lambda: False
+) -> Generator[Event, None, None]:
+    """Carry out a run, or what is left of it, yielding events.
+
+    Everything random depends on the configuration and the step, and the state on disk is always
+    one that the undisturbed run passed through, so that a run killed at any moment and executed
+    again ends with the same bytes.
+
+    Args:
+        config: complete, see :meth:`RunConfig.completed`.
+        folder: of the run.
+        should_stop: asked after every step; when true, the state is saved and the run stops.
+    """
+    torch.set_num_threads(config.training.threads)
+    steps = config.training.steps
+    population = POPULATIONS.create(config.population.kind, config.population.options)
+    split = split_of(config, population)
+    device = _device(config.training.device)
+    sigma_data = float(split.training.double().std())
+    monitor = _monitor(config, split, sigma_data, device)
+    due = frozenset(
+        measuring_steps(
+            steps,
+            cost=monitor.cost,
+            batch_size=config.training.batch_size,
+            share=config.monitor.share,
+            first=config.monitor.first,
+            per_decade=config.monitor.per_decade,
+        )
+    )
+    state, trajectory = _resume(config, folder, split, sigma_data, device, due)
+    clock = _Clock(folder)
+    yield Event("started", folder.identity, state.step, steps)
+    if not folder.references():
+        folder.write_references(
+            {
+                "perfect_memorizer": monitor.perfect_memorizer().readings,
+                "holdout": monitor.holdout_as_generated().readings,
+            }
+        )
+        clock.measured()
+    last = None
+    told_every = max(1, steps // 200)
+    loop = train(state, split.training, config.training, sigma_data=sigma_data, seed=config.seed)
+    try:
+        for step in loop:
+            if step.index % told_every == 0:
+                yield Event("step", folder.identity, step.index, steps, f"loss {step.loss:.3f}")
+            if step.index in due:
+                done = f"{len(trajectory)}/{len(due)}"
+                yield Event("measuring", folder.identity, step.index, steps, done)
+                clock.trained()
+                last = monitor.measure(state.ema.model, step.index)
+                trajectory[step.index] = last.readings
+                folder.write_readings(trajectory)
+                clock.measured()
+            stopping = should_stop()
+            every = config.training.checkpoint_every or steps
+            if step.index % every == 0 or step.index == steps or stopping:
+                save_checkpoint(folder.checkpoint, state, identity=folder.identity)
+                clock.trained()
+            if stopping and step.index < steps:
+                yield Event("stopped", folder.identity, step.index, steps)
+                return
+    except DivergenceError as failure:
+        folder.seal(RunRecord("failed", state.step, failure.step, failure.reason))
+        yield Event("failed", folder.identity, state.step, steps, str(failure))
+        return
+    if last is None or last.step != steps:
+        # Interrupted after its last step was saved: the samples are drawn once more, the same.
+        last = monitor.measure(state.ema.model, steps)
+    write_gallery(
+        folder.gallery,
+        last,
+        split,
+        value_range=population.value_range,
+    )
+    folder.seal(RunRecord("finished", steps))
+    yield Event("finished", folder.identity, steps, steps)
+
+
+def _resume(
+    config: RunConfig,
+    folder: RunFolder,
+    split: Split,
+    sigma_data: float,
+    device: torch.device,
+    due: frozenset[int],
+) -> tuple[TrainingState, dict[int, dict[str, Reading]]]:
+    """Return the state and readings of the last checkpoint, or of a run not yet begun.
+
+    A run whose files are harmed, or do not fit one another, is begun again.
+    """
+
+    def fresh() -> TrainingState:
+        with torch.random.fork_rng():
+            torch.manual_seed(derive(config.seed, "initial weights"))
+            model = _model(config, split, sigma_data)
+        return TrainingState(model.to(device), config.training)
+
+    state = fresh()
+    if folder.checkpoint.exists():
+        try:
+            load_checkpoint(folder.checkpoint, state, identity=folder.identity)
+            trajectory = folder.readings(up_to=state.step)
+            whole = trajectory.keys() == {step for step in due if step <= state.step}
+            if whole and folder.references():
+                return state, trajectory
+        except RecordError:
+            pass
+        state = fresh()
+    folder.discard()
+    folder.begin(config)
+    return state, {}
+
+
+def _model(config: RunConfig, split: Split, sigma_data: float) -> nn.Module:
+    shape = tuple(split.training.shape[1:])
+    return MODELS.create(
+        config.model.kind, config.model.options, shape=shape, sigma_data=sigma_data
+    )
+
+
+def _monitor(config: RunConfig, split: Split, sigma_data: float, device: torch.device) -> Monitor:
+    features = FEATURES.create(config.monitor.features.kind, config.monitor.features.options)
+    judge = Judge(
+        training=split.training,
+        holdout=split.holdout,
+        # Fitted on the holdout, so that the training set does not shape the space.
+        features=features.fit(split.holdout),
+        measures=config.monitor.measures,
+        sigma_data=sigma_data,
+        seed=config.seed,
+    )
+    sampler = SAMPLERS.create(config.sampler.kind, config.sampler.options)
+    return Monitor(judge, sampler=sampler, samples=config.monitor.samples, device=device)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+class _Clock:
+    """Adds up wall time for the record; nothing is decided by it."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._since = time.perf_counter()
+
+    def _lap(self) -> float:
+        now = time.perf_counter()
+        lap, self._since = now - self._since, now
+        return lap
+
+    def trained(self) -> None:
+        self._folder.add_time(training=self._lap(), measuring=0.0)
+
+    def measured(self) -> None:
+        self._folder.add_time(training=0.0, measuring=self._lap())

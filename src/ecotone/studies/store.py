@@ -1,0 +1,332 @@
+"""A study on disk: run folders named by their configuration, and the tables made from them."""
+
+from __future__ import annotations
+
+import io
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from filelock import FileLock, Timeout
+
+from ecotone.core import Reading, RecordError
+from ecotone.core.records import content_hash, read_json, write_atomic, write_json
+from ecotone.studies.config import RunConfig
+from ecotone.studies.design import Scalar, StudyDesign
+
+__all__ = ["RunFolder", "RunRecord", "Status", "StudyFolder"]
+
+Status = Literal["finished", "failed", "unfinished"]
+
+_SEALED = (
+    "config.json",
+    "readings.json",
+    "references.json",
+    "checkpoint.safetensors",
+    "gallery.safetensors",
+)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """How a run ended.
+
+    Args:
+        status: ``"finished"``, ``"failed"`` (its loss turned NaN) or ``"unfinished"``.
+        steps: the last step trained.
+        failed_step: where it failed.
+        reason: why it failed.
+    """
+
+    status: Status
+    steps: int
+    failed_step: int | None = None
+    reason: str | None = None
+
+
+class RunFolder:
+    """One run's files. Whatever is damaged is discarded, and that run alone is done again.
+
+    Args:
+        path: the folder, named by the run's identity.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.identity = path.name
+        self.checkpoint = path / "checkpoint.safetensors"
+        self.gallery = path / "gallery.safetensors"
+
+    def begin(self, config: RunConfig) -> None:
+        """Write down what the run is."""
+        write_json(self.path / "config.json", config.model_dump(mode="json"))
+
+    def record(self) -> RunRecord | None:
+        """Return how the run ended, or None where it did not, or where a file was harmed since."""
+        try:
+            sealed = read_json(self.path / "run.json")
+            for name, digest in sealed.pop("files").items():
+                if content_hash((self.path / name).read_bytes()) != digest:
+                    return None
+            return RunRecord(**sealed)
+        except (RecordError, OSError, TypeError, KeyError, AttributeError):
+            return None
+
+    def seal(self, record: RunRecord) -> None:
+        """Write down how the run ended, with hashes of its files."""
+        present = [self.path / name for name in _SEALED if (self.path / name).exists()]
+        hashes = {path.name: content_hash(path.read_bytes()) for path in present}
+        write_json(self.path / "run.json", {**record.__dict__, "files": hashes})
+
+    def discard(self) -> None:
+        """Forget everything, so that the run starts again from its first step."""
+        for name in (*_SEALED, "run.json", "timing.json"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def write_readings(self, trajectory: Mapping[int, Mapping[str, Reading]]) -> None:
+        """Write the readings of every measured step."""
+        write_json(
+            self.path / "readings.json",
+            {
+                str(step): {name: reading.to_record() for name, reading in readings.items()}
+                for step, readings in trajectory.items()
+            },
+        )
+
+    def readings(self, *, up_to: int | None = None) -> dict[int, dict[str, Reading]]:
+        """Return the readings by step; none after ``up_to``.
+
+        Raises:
+            RecordError: where the file is harmed.
+        """
+        path = self.path / "readings.json"
+        if not path.exists():
+            return {}
+        try:
+            trajectory = {
+                int(step): {name: Reading.from_record(value) for name, value in readings.items()}
+                for step, readings in read_json(path).items()
+            }
+        except (TypeError, ValueError, AttributeError) as error:
+            raise RecordError(f"cannot read {path}: {error}", hint="run the study again") from error
+        return {
+            step: trajectory[step] for step in sorted(trajectory) if up_to is None or step <= up_to
+        }
+
+    def write_references(self, references: Mapping[str, Mapping[str, Reading]]) -> None:
+        """Write the readings of the perfect memorizer and of the holdout."""
+        write_json(
+            self.path / "references.json",
+            {
+                name: {measure: reading.to_record() for measure, reading in readings.items()}
+                for name, readings in references.items()
+            },
+        )
+
+    def references(self) -> dict[str, dict[str, Reading]]:
+        """Return the readings of the perfect memorizer and of the holdout, where written."""
+        path = self.path / "references.json"
+        if not path.exists():
+            return {}
+        try:
+            return {
+                name: {m: Reading.from_record(value) for m, value in readings.items()}
+                for name, readings in read_json(path).items()
+            }
+        except (TypeError, ValueError, AttributeError) as error:
+            raise RecordError(f"cannot read {path}: {error}", hint="run the study again") from error
+
+    def add_time(self, *, training: float, measuring: float) -> None:
+        """Add wall seconds spent; they decide nothing and are kept apart from the results."""
+        path = self.path / "timing.json"
+        try:
+            spent = read_json(path)
+        except RecordError:
+            spent = {"training": 0.0, "measuring": 0.0}
+        write_json(
+            path,
+            {
+                "training": spent["training"] + training,
+                "measuring": spent["measuring"] + measuring,
+            },
+        )
+
+    def timing(self) -> dict[str, float] | None:
+        """Return wall seconds spent on training and on measuring, where known."""
+        try:
+            return read_json(self.path / "timing.json")
+        except RecordError:
+            return None
+
+
+class StudyFolder:
+    """A folder that holds one study.
+
+    Args:
+        path: the folder; made where it is missing.
+        design: the study.
+
+    Raises:
+        RecordError: where the folder holds another study, is not ours, or cannot be written to.
+    """
+
+    def __init__(self, path: Path, design: StudyDesign) -> None:
+        self.path = path
+        self.design = design
+        record = path / "study.json"
+        if record.exists():
+            held = read_json(record).get("name")
+            if held != design.name:
+                raise RecordError(
+                    f"{path} holds the runs of study {held!r}, not of {design.name!r}",
+                    hint="give another folder with --out",
+                )
+        elif any((path / name).exists() for name in ("runs", "results.parquet", "report.html")):
+            raise RecordError(
+                f"{path} holds files that no study of ecotone is known to have written",
+                hint="give another folder with --out",
+            )
+        elif path.exists() and not path.is_dir():
+            raise RecordError(f"{path} is a file, not a folder", hint="give another with --out")
+
+    def lock(self) -> FileLock:
+        """Take the folder for this process.
+
+        Raises:
+            RecordError: where another process is at work in it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock")
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RecordError(
+                f"another process is running a study in {self.path}",
+                hint="wait for it, or give another folder with --out",
+            ) from error
+        except OSError as error:
+            raise RecordError(
+                f"cannot write to {self.path}: {error.strerror}",
+                hint="give another folder with --out",
+            ) from error
+        return lock
+
+    def run(self, identity: str) -> RunFolder:
+        """Return the folder of a run."""
+        return RunFolder(self.path / "runs" / identity)
+
+    def write_design(self) -> None:
+        """Write down what the study is, and on what it is run."""
+        import torch
+
+        factors: dict[str, list[Scalar]] = {}
+        for cell in self.design.cells:
+            for name, level in cell.factors.items():
+                levels = factors.setdefault(name, [])
+                if level not in levels:
+                    levels.append(level)
+        packages = ("ecotone", "torch", "diffusers", "numpy", "scipy", "scikit-learn")
+        write_json(
+            self.path / "study.json",
+            {
+                "name": self.design.name,
+                "title": self.design.header.title or self.design.name,
+                "description": self.design.header.description,
+                "design": self.design.to_record(),
+                "factors": factors,
+                "seeds": self.design.header.seeds,
+                "versions": {"python": platform.python_version()}
+                | {package: version(package) for package in packages},
+                "machine": {
+                    "system": f"{platform.system()} {platform.machine()}",
+                    "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+                    "byte order": sys.byteorder,
+                },
+            },
+        )
+
+    def write_tables(self, identities: Sequence[str]) -> None:
+        """Write results.parquet, runs.parquet and references.parquet from the run folders.
+
+        Args:
+            identities: of the design's cells, in order.
+        """
+        results: list[dict[str, Any]] = []
+        references: list[dict[str, Any]] = []
+        runs: list[dict[str, Any]] = []
+        for cell, identity in zip(self.design.cells, identities, strict=True):
+            folder = self.run(identity)
+            lead = {**cell.factors, "seed": cell.config.seed}
+            try:
+                trajectory, standards = folder.readings(), folder.references()
+            except RecordError:
+                trajectory, standards = {}, {}
+            measured = max(trajectory, default=0)
+            record = folder.record() or RunRecord("unfinished", steps=measured)
+            runs.append({**lead, "run": identity, **record.__dict__})
+            for step, readings in trajectory.items():
+                results += _rows(lead | {"step": step}, readings)
+            for name, readings in standards.items():
+                references += _rows(lead | {"reference": name}, readings)
+        factors = _factor_types(cell.factors for cell in self.design.cells)
+        lead_types = {**factors, "seed": pl.Int64}
+        numbers = {
+            "measure": pl.String,
+            "value": pl.Float64,
+            "low": pl.Float64,
+            "high": pl.Float64,
+            "samples": pl.Int64,
+        }
+        ends = {
+            "run": pl.String,
+            "status": pl.String,
+            "steps": pl.Int64,
+            "failed_step": pl.Int64,
+            "reason": pl.String,
+        }
+        self._write("results", results, {**lead_types, "step": pl.Int64, **numbers})
+        self._write("references", references, {**lead_types, "reference": pl.String, **numbers})
+        self._write("runs", runs, {**lead_types, **ends})
+
+    def _write(self, name: str, rows: list[dict[str, Any]], types: Mapping[str, Any]) -> None:
+        buffer = io.BytesIO()
+        pl.DataFrame(rows, schema=dict(types), orient="row").write_parquet(buffer)
+        write_atomic(self.path / f"{name}.parquet", buffer.getvalue())
+
+
+def _rows(lead: Mapping[str, Any], readings: Mapping[str, Reading]) -> list[dict[str, Any]]:
+    return [
+        {
+            **lead,
+            "measure": measure,
+            "value": reading.value,
+            "low": reading.low,
+            "high": reading.high,
+            "samples": reading.n,
+        }
+        for measure, reading in readings.items()
+    ]
+
+
+def _factor_types(cells: Iterable[Mapping[str, Scalar]]) -> dict[str, Any]:
+    """Return a column type for every factor: whole numbers, numbers, truth values or text."""
+    levels: dict[str, list[Scalar]] = {}
+    for cell in cells:
+        for name, level in cell.items():
+            levels.setdefault(name, []).append(level)
+    types: dict[str, Any] = {}
+    for name, values in levels.items():
+        if all(isinstance(value, bool) for value in values):
+            types[name] = pl.Boolean
+        elif all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+            types[name] = pl.Int64
+        elif all(isinstance(value, int | float) for value in values):
+            types[name] = pl.Float64
+        else:
+            types[name] = pl.String
+    return types

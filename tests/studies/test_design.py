@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ecotone.core import ConfigError
+from ecotone.studies import load_design, preset_names
+from tiny_study import write_study
+
+
+def test_cells_are_factors_times_seeds(tmp_path: Path) -> None:
+    path = write_study(
+        tmp_path, factors={"training.learning_rate": ["1e-3", 0.01], "n": [4, 8]}, seeds=[0, 1]
+    )
+    cells = load_design(str(path)).cells
+    assert len(cells) == 8
+    assert [cell.config.seed for cell in cells] == [0, 1] * 4
+    assert cells[0].factors == {"training.learning_rate": 1e-3, "n": 4}
+    assert cells[-1].config.training.learning_rate == 0.01
+    assert len({cell.config.identity("data") for cell in cells}) == 8
+
+
+def test_writing_out_a_default_names_the_same_run(tmp_path: Path) -> None:
+    short = load_design(str(write_study(tmp_path))).cells[0].config
+    long = load_design(
+        str(tmp_path / "tiny.yaml"), ["monitor.features={kind: pca, components: 24}"]
+    )
+    assert long.cells[0].config.identity("data") == short.identity("data")
+    assert short.identity("data") != short.identity("other data")
+
+
+def test_settings_reach_every_field(tiny: Path) -> None:
+    design = load_design(
+        str(tiny),
+        ["n=[16,32]", "training.steps=500", "model.width=[8, 16]", "seeds=[3]", "holdout=30"],
+    )
+    assert [dict(cell.factors) for cell in design.cells] == [
+        {"n": n, "model.width": width} for n in (16, 32) for width in (8, 16)
+    ]
+    config = design.cells[0].config
+    assert (config.training.steps, config.seed, config.holdout) == (500, 3, 30)
+    one = load_design(str(tiny), ["n=5"]).cells
+    assert [dict(cell.factors) for cell in one] == [{"n": 5}]
+    fixed = load_design(str(tiny), ["factors={holdout: [24, 30]}", "n=5"]).cells
+    assert [dict(cell.factors) for cell in fixed] == [{"holdout": h, "n": 5} for h in (24, 30)]
+
+
+def test_the_design_reads_back_from_its_record(tiny: Path, tmp_path: Path) -> None:
+    import yaml
+
+    design = load_design(str(tiny), ["n=[16,32]", "training.steps=500"])
+    again = tmp_path / "again.yaml"
+    again.write_text(yaml.safe_dump(design.to_record()))
+    assert load_design(str(again)).cells == design.cells
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["trainign.steps=5"], "unknown key 'trainign.steps'.*did you mean 'training'"),
+        (["training.stesp=5"], "unknown key 'training.stesp'.*did you mean 'steps'"),
+        (["seed=1"], "did you mean 'seeds'"),
+        (["training.steps=0"], "training.steps = 0.*greater than or equal to 1"),
+        (["n=1"], "n = 1.*greater than or equal to 2"),
+        (["n=many"], "n = 'many'.*integer"),
+        (["n"], "--set key=value"),
+        (["n=[4,4]"], "same run twice"),
+        (["n=[]"], "no levels"),
+        (["model.kind=unett"], "unknown model 'unett'.*did you mean 'unet'"),
+        (["model.widht=4"], "'widht' of model 'mlp'.*did you mean 'width'"),
+        (["population.kind=digit"], "did you mean 'digits'"),
+        (["sampler.steps=[4, x]"], "'steps' = 'x'"),
+        (["monitor.measures=[copyin]"], "did you mean 'copying'"),
+        (["training=3"], "training = 3"),
+        (["model={}"], "model.kind"),
+        (["training.steps={a: 1}"], "training.steps = "),
+        (["n=[4"], "YAML"),
+        (["training.steps.more=1"], "training.steps"),
+        (["name=a/b"], "name = 'a/b'"),
+    ],
+)
+def test_wrong_settings_are_named(tiny: Path, settings: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=f"(?s){told}"):
+        assert load_design(str(tiny), settings).cells
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name: x\npopulatoin: {kind: digits}\n", "did you mean 'population'"),
+        ("- a\n- b\n", "not a mapping"),
+        ("name: [\n", "not YAML"),
+        ("name: x\n", "has no 'population'"),
+        ("title: x\n", "has no 'name'"),
+    ],
+)
+def test_wrong_files_are_named(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=told) as error:
+        assert load_design(str(path)).cells
+    assert "study.yaml" in str(error.value)
+
+
+def test_unknown_studies_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown study 'digit'; did you mean 'digits'"):
+        load_design("digit")
+    with pytest.raises(ConfigError, match=r"cannot read.*missing\.yaml"):
+        load_design(str(tmp_path / "missing.yaml"))
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_ready_made_studies_are_whole(name: str) -> None:
+    design = load_design(name)
+    assert design.name == name
+    assert design.cells
+    assert design.header.title
+    assert design.header.description
