@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,47 +14,72 @@ import pytest
 from PIL import Image
 
 import ecotone
+from ecotone.cli import main
 from tiny_study import write_study
 
 
-def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ecotone.cli", *(str(word) for word in words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+@dataclass
+class Ended:
+    """What a command left: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
 
 
-def refused(*words: object, told: str) -> None:
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in this process, which has its imports behind it."""
+
+    def run(*words: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["ecotone", *(str(word) for word in words)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        assert isinstance(code, int)
+        written = capfd.readouterr()
+        return Ended(code, str(written.out), str(written.err))
+
+    return run
+
+
+def refused(ended: Ended, told: str) -> None:
     """One clear line, exit code 2, no traceback."""
-    ended = run(*words)
-    assert ended.returncode == 2, (ended.stdout, ended.stderr)
-    assert "Traceback" not in ended.stderr
-    lines = ended.stderr.strip().splitlines()
-    assert len(lines) == 1
+    assert ended.code == 2, ended
+    lines = ended.err.strip().splitlines()
+    assert len(lines) == 1, ended.err
     assert lines[0].startswith("error: ")
     assert told in lines[0]
 
 
-def test_help_needs_no_torch() -> None:
+def test_help_needs_no_torch(run: Run) -> None:
     script = "import sys, ecotone.cli; sys.exit('torch' in sys.modules or 'polars' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-    assert "study" in run("--help").stdout
-    assert run("--version").stdout == f"ecotone {ecotone.__version__}\n"
+    assert "study" in run("--help").out
+    assert run("--version").out == f"ecotone {ecotone.__version__}\n"
 
 
-def test_list_names_what_there_is() -> None:
-    listed = run("list").stdout
+def test_list_names_what_there_is(run: Run) -> None:
+    listed = run("list").out
     for name in ("digits", "gaussian", "unet", "heun", "copying", "pca"):
         assert name in listed
 
 
-def test_a_study_ends_in_a_report(tiny: Path, tmp_path: Path) -> None:
+def test_a_study_ends_in_a_report(run: Run, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ended = run("study", tiny, "--out", out, "--workers", "1", "--set", "n=[4,8,6]")
-    assert ended.returncode == 0, ended.stderr
-    assert "3/3 runs" in ended.stderr
+    assert ended.code == 0, ended.err
+    assert "3/3 runs" in ended.err
     assert (out / "report.html").stat().st_size > 10_000
     assert pl.read_parquet(out / "results.parquet")["n"].unique().sort().to_list() == [4, 6, 8]
     (out / "report.html").unlink()
-    assert run("report", out).returncode == 0
+    assert run("report", out).code == 0
     assert (out / "report.html").exists()
 
 
@@ -77,12 +104,11 @@ def test_an_interrupt_saves_and_says_how_to_go_on(tiny: Path, tmp_path: Path) ->
     assert pl.read_parquet(out / "runs.parquet")["status"].to_list() == ["unfinished"]
 
 
-def test_a_study_with_a_failed_run_says_so(tmp_path: Path) -> None:
+def test_a_study_with_a_failed_run_says_so(run: Run, tmp_path: Path) -> None:
     study = write_study(tmp_path, factors={"training.learning_rate": [1e30, 1e-3]}, n=8)
     ended = run("study", study, "--out", tmp_path / "out")
-    assert ended.returncode == 1
-    assert "failed at step" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert ended.code == 1
+    assert "failed at step" in ended.err
     assert (tmp_path / "out" / "report.html").exists()
 
 
@@ -101,27 +127,27 @@ def test_a_study_with_a_failed_run_says_so(tmp_path: Path) -> None:
         (["digits", "--set", "model.width=5"], "width"),
     ],
 )
-def test_bad_studies_are_refused(tmp_path: Path, words: list[str], told: str) -> None:
-    refused("study", *words, "--out", tmp_path / "out", told=told)
+def test_bad_studies_are_refused(run: Run, tmp_path: Path, words: list[str], told: str) -> None:
+    refused(run("study", *words, "--out", tmp_path / "out"), told)
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_folders_are_refused(tiny: Path, tmp_path: Path) -> None:
-    refused("report", tmp_path / "missing", told="missing")
+def test_bad_folders_are_refused(run: Run, tiny: Path, tmp_path: Path) -> None:
+    refused(run("report", tmp_path / "missing"), "missing")
     file = tmp_path / "file"
     file.write_text("precious")
-    refused("study", tiny, "--out", file, told="file")
-    refused("study", tiny, "--out", file / "below", told="--out")
+    refused(run("study", tiny, "--out", file), "file")
+    refused(run("study", tiny, "--out", file / "below"), "--out")
     assert file.read_text() == "precious"
     if os.geteuid() != 0:
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o500)
-        refused("study", tiny, "--out", closed / "out", told="--out")
+        refused(run("study", tiny, "--out", closed / "out"), "--out")
     elif Path("/proc").exists():
-        refused("study", tiny, "--out", "/proc/ecotone", told="--out")
+        refused(run("study", tiny, "--out", "/proc/ecotone"), "--out")
 
 
-def test_bad_data_are_refused(tmp_path: Path) -> None:
+def test_bad_data_are_refused(run: Run, tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()
 
@@ -131,25 +157,25 @@ def test_bad_data_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for index, size in enumerate([(8, 8), (8, 8), (9, 8)]):
         Image.new("L", size, index).save(images / f"{index}.png")
-    refused("study", study(kind="folder", path=str(images)), "--out", out, told="2.png")
+    refused(run("study", study(kind="folder", path=str(images)), "--out", out), "2.png")
     (images / "2.png").write_text("not an image")
-    refused("study", study(kind="folder", path=str(images)), "--out", out, told="2.png")
+    refused(run("study", study(kind="folder", path=str(images)), "--out", out), "2.png")
     values = np.zeros((20, 1, 4, 4), dtype=np.float32)
     values[3, 0, 1, 2] = np.nan
     np.save(tmp_path / "values.npy", values)
     path = str(tmp_path / "values.npy")
-    refused("study", study(kind="arrays", path=path), "--out", out, told="values.npy")
+    refused(run("study", study(kind="arrays", path=path), "--out", out), "values.npy")
     np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
     path = str(tmp_path / "objects.npy")
-    refused("study", study(kind="arrays", path=path), "--out", out, told="objects.npy")
+    refused(run("study", study(kind="arrays", path=path), "--out", out), "objects.npy")
     assert not out.exists()
 
 
-def test_a_truncated_table_is_named(tiny: Path, tmp_path: Path) -> None:
+def test_a_truncated_table_is_named(run: Run, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert run("study", tiny, "--out", out).returncode == 0
+    assert run("study", tiny, "--out", out).code == 0
     table = out / "results.parquet"
     table.write_bytes(table.read_bytes()[:200])
-    refused("report", out, told="results.parquet")
-    assert run("study", tiny, "--out", out).returncode == 0
-    assert run("report", out).returncode == 0
+    refused(run("report", out), "results.parquet")
+    assert run("study", tiny, "--out", out).code == 0
+    assert run("report", out).code == 0

@@ -77,7 +77,9 @@ def test_training_learns() -> None:
 
 def test_the_seed_decides() -> None:
     one, same, other = begin(), begin(), begin()
-    run(one), run(same), run(other, seed=4)
+    run(one)
+    run(same)
+    run(other, seed=4)
     assert torch.equal(weights(one), weights(same))
     assert not torch.equal(weights(one), weights(other))
 

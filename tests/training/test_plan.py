@@ -45,7 +45,7 @@ def test_the_average_has_the_width_asked_for(width: float) -> None:
         ema.update(model, step=step)
         model.weight.data.fill_(step**2)
         squares.update(model, step=step)
-    mean, square = float(ema.model.weight), float(squares.model.weight)
+    mean, square = (float(next(average.model.parameters())) for average in (ema, squares))
     gamma = power_exponent(width)
     assert mean / steps == pytest.approx((gamma + 1) / (gamma + 2), rel=2e-3)
     assert np.sqrt(square - mean**2) / steps == pytest.approx(width, rel=2e-2)

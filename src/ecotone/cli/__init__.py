@@ -37,10 +37,11 @@ def main() -> None:
         sys.exit(2)
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         typer.echo(f"ecotone {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

@@ -51,9 +51,9 @@ class Duplicates(_Section):
         noise: standard deviation of that noise, in the units of the data.
     """
 
-    exact: int = Field(0, ge=0)
-    near: int = Field(0, ge=0)
-    noise: float = Field(0.05, gt=0)
+    exact: int = Field(default=0, ge=0)
+    near: int = Field(default=0, ge=0)
+    noise: float = Field(default=0.05, gt=0)
 
 
 class TrainingConfig(Plan):
@@ -65,9 +65,9 @@ class TrainingConfig(Plan):
         checkpoint_every: steps between checkpoints; a twentieth of the run where None.
     """
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
-    threads: int = Field(1, ge=1)
-    checkpoint_every: int | None = Field(None, ge=1)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    threads: int = Field(default=1, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
 
 
 class MonitorConfig(_Section):
@@ -82,10 +82,10 @@ class MonitorConfig(_Section):
         features: feature space for distances between distributions.
     """
 
-    samples: int = Field(192, ge=2)
-    share: float = Field(0.12, gt=0, lt=1)
-    first: int = Field(50, ge=1)
-    per_decade: int = Field(12, ge=1)
+    samples: int = Field(default=192, ge=2)
+    share: float = Field(default=0.12, gt=0, lt=1)
+    first: int = Field(default=50, ge=1)
+    per_decade: int = Field(default=12, ge=1)
     measures: tuple[str, ...] = tuple(MEASURES)
     features: Tenant = Tenant(kind="pca")
 
@@ -113,7 +113,7 @@ class RunConfig(_Section):
     training: TrainingConfig
     sampler: Tenant = Tenant(kind="heun")
     monitor: MonitorConfig = MonitorConfig()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
 
     def completed(self) -> RunConfig:
         """Return it with every tenant's options checked and its defaults written out.

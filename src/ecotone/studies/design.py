@@ -34,7 +34,7 @@ class _Header(BaseModel):
     title: str = ""
     description: str = ""
     factors: dict[str, list[Any]] = {}
-    seeds: list[int] = Field([0], min_length=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
 
 
 @dataclass(frozen=True)

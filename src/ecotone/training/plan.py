@@ -40,16 +40,16 @@ class Plan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: int = Field(ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    warmup_steps: int = Field(100, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.99, ge=0, lt=1)
-    gradient_clip: float = Field(1.0, gt=0)
-    ema_width: float = Field(0.05, gt=0, lt=0.288)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.99, ge=0, lt=1)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    ema_width: float = Field(default=0.05, gt=0, lt=0.288)
     sigma_log_mean: float = -1.2
-    sigma_log_std: float = Field(1.2, gt=0)
+    sigma_log_std: float = Field(default=1.2, gt=0)
 
     @property
     def levels(self) -> LogNormalLevels:
