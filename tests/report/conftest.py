@@ -1,0 +1,256 @@
+"""A study folder as a study would write it, from known curves, with images of digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from ecotone.core.intervals import wilson
+from ecotone.core.records import write_json
+from ecotone.core.seeds import generator
+from ecotone.core.tensors import write_tensors
+from ecotone.report import build
+
+SIGMAS = (0.05, 0.15, 0.5, 1.5, 5.0)
+SAMPLES = 200
+FLOOR = 0.01
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the synthetic study is: its onsets are ``per_image`` · n ** ``exponent`` steps."""
+
+    sizes: tuple[int, ...] = (16, 32, 64, 128)
+    seeds: tuple[int, ...] = (0,)
+    horizon: int = 20_000
+    measured: int = 24
+    per_image: float = 20.0
+    exponent: float = 1.0
+    ceiling: float = 0.97
+    extra: tuple[tuple[str, Any], ...] = ()
+    failed: tuple[int, ...] = ()
+    unfinished: tuple[int, ...] = ()
+    title: str = "Digits: how the onset of copying moves with the training set"
+    images: bool = True
+    references: bool = True
+
+
+def onset(recipe: Recipe, n: int) -> float:
+    return recipe.per_image * n**recipe.exponent
+
+
+def steps_of(recipe: Recipe, n: int) -> list[int]:
+    last = recipe.horizon // (10 if n in (*recipe.failed, *recipe.unfinished) else 1)
+    if recipe.measured == 1:
+        return [last]
+    return sorted({round(step) for step in np.geomspace(1, last, recipe.measured)})
+
+
+def readings(recipe: Recipe, n: int, seed: int, step: int) -> list[Row]:
+    """Return one measured step's readings: a logistic copied share, a U-shaped distance."""
+    rng = generator(seed, "synthetic", n, step)
+    started = np.log(step) - np.log(onset(recipe, n))
+    share = FLOOR + (recipe.ceiling - FLOOR) / (1 + np.exp(-2.5 * (started - 0.9)))
+    learning = 180.0 / (1 + (step / 12.0) ** 2) + 3.0 + 40.0 / np.sqrt(n)
+    copying = 9.0 * share
+    rows: list[Row] = []
+
+    def add(measure: str, value: float, low: float | None = None, high: float | None = None):
+        rows.append({"measure": measure, "value": value, "low": low, "high": high})
+
+    def add_share(measure: str, truth: float):
+        hits = int(rng.binomial(SAMPLES, min(max(truth, 0.0), 1.0)))
+        add(measure, hits / SAMPLES, *wilson(hits, SAMPLES))
+
+    def add_distance(measure: str, truth: float, width: float):
+        value = truth + width * float(rng.normal()) / 3
+        add(measure, value, value - width, value + width)
+
+    add_share("copied_share_gap_ratio", share)
+    add_share("copied_share_gap_ratio_floor", FLOOR)
+    add_share("copied_share_holdout_quantile", 0.9 * share + 0.01)
+    add_share("copied_share_holdout_quantile_floor", 0.01)
+    add_share("closer_to_training_share", 0.5 + 0.49 * share)
+    add_distance("frechet_holdout", learning + copying, 0.6 + 0.03 * learning)
+    add_distance("frechet_holdout_matched", learning + copying + 2, 0.8 + 0.03 * learning)
+    add_distance("frechet_training_matched", learning + 2 - 0.3 * copying, 0.8 + 0.03 * learning)
+    add_distance("kid_holdout_matched", (learning - 3 + copying) / 400, 0.004)
+    add_distance("kid_training_matched", (learning - 3 - 0.2 * copying) / 400, 0.004)
+    gaps = []
+    for sigma in SIGMAS:
+        height = 0.2 * share * np.exp(-((np.log(sigma / 0.4)) ** 2))
+        gaps.append(height)
+        add(f"denoising_loss_training[sigma={sigma:.3g}]", 0.1 + 0.01 * sigma)
+        add(f"denoising_loss_holdout[sigma={sigma:.3g}]", 0.1 + 0.01 * sigma + height)
+        add_distance(f"denoising_gap[sigma={sigma:.3g}]", height, 0.006)
+    add_distance("denoising_gap", float(np.mean(gaps)), 0.004)
+    head = {**dict(recipe.extra), "n": n, "seed": seed, "step": step}
+    return [{**head, **row, "samples": SAMPLES} for row in rows]
+
+
+def references(recipe: Recipe, n: int, seed: int) -> list[Row]:
+    head = {**dict(recipe.extra), "n": n, "seed": seed}
+    known = {
+        "perfect_memorizer": {
+            "copied_share_gap_ratio": 1.0,
+            "copied_share_holdout_quantile": 0.98,
+            "closer_to_training_share": 1.0,
+            "frechet_holdout": 19.0 + 40 / n,
+        },
+        "holdout": {
+            "copied_share_gap_ratio": FLOOR,
+            "copied_share_holdout_quantile": 0.01,
+            "closer_to_training_share": 0.49,
+            "frechet_holdout": 3.2,
+        },
+    }
+    rows = []
+    for reference, values in known.items():
+        for measure, value in values.items():
+            bounds = wilson(value * SAMPLES, SAMPLES) if value <= 1 else (value - 1, value + 1)
+            low, high = bounds
+            rows.append(
+                {**head, "reference": reference, "measure": measure, "value": value, "low": low}
+                | {"high": high, "samples": SAMPLES}
+            )
+    return rows
+
+
+def write_gallery(path: Path, n: int, step: int, *, pairs: int = 40) -> None:
+    """Write a gallery of digits: generated images are training images with growing noise."""
+    bunch: Any = load_digits()
+    digits = (bunch.images / 8 - 1).astype(np.float32)[:, None]
+    rng = generator(0, "gallery", n)
+    n = min(n, 900)
+    picked = rng.permutation(n)[np.arange(pairs) % n]
+    training, holdout = digits[:n], digits[900:]
+    noise = np.linspace(0.01, 0.9, pairs)[:, None, None, None]
+    made = np.clip(training[picked] + noise * rng.normal(size=(pairs, 1, 8, 8)), -1, 1)
+    made = made.astype(np.float32)
+    apart = np.sqrt(((made[:, None] - training[None]) ** 2).sum((2, 3, 4)))
+    order = np.argsort(apart, axis=1)
+    rows = np.arange(pairs)
+    first, second = order[:, 0], order[:, 1]
+    beyond = np.sqrt(((made[:, None] - holdout[None]) ** 2).sum((2, 3, 4)))
+    ratio = apart[rows, first] / apart[rows, second]
+    rank = np.argsort(ratio)
+    tensors = {
+        "generated": made[rank],
+        "nearest_training": training[first][rank],
+        "second_training": training[second][rank],
+        "nearest_holdout": holdout[beyond.argmin(1)][rank],
+        "distance_training": apart[rows, first][rank].astype(np.float32),
+        "distance_second": apart[rows, second][rank].astype(np.float32),
+        "distance_holdout": beyond.min(1)[rank].astype(np.float32),
+    }
+    about = {
+        "step": step,
+        "value_low": -1.0,
+        "value_high": 1.0,
+        "training_ids": [f"digit/{index}" for index in first[rank]],
+        "measure": "Euclidean distance of pixels",
+    }
+    write_tensors(path, {name: torch.from_numpy(array) for name, array in tensors.items()}, about)
+
+
+def run_name(recipe: Recipe, n: int, seed: int) -> str:
+    extra = "".join(f"-{name}={value}" for name, value in recipe.extra)
+    return f"n={n}{extra}-seed={seed}"
+
+
+def write_study(folder: Path, *recipes: Recipe) -> Path:
+    """Write a study folder; several recipes with different ``extra`` make several conditions."""
+    results: list[Row] = []
+    known: list[Row] = []
+    runs: list[Row] = []
+    for recipe in recipes:
+        for n in recipe.sizes:
+            for seed in recipe.seeds:
+                steps = steps_of(recipe, n)
+                run = run_name(recipe, n, seed)
+                for step in steps:
+                    results += readings(recipe, n, seed, step)
+                if recipe.references:
+                    known += references(recipe, n, seed)
+                failed = n in recipe.failed
+                status = "unfinished" if n in recipe.unfinished else "finished"
+                runs.append(
+                    {**dict(recipe.extra), "n": n, "seed": seed, "run": run}
+                    | {"status": "failed" if failed else status, "steps": steps[-1]}
+                    | {"failed_step": steps[-1] + 1 if failed else None}
+                    | {"reason": "the loss was not finite (nan)" if failed else None}
+                )
+                if recipe.images:
+                    write_gallery(folder / "runs" / run / "gallery.safetensors", n, steps[-1])
+    first = recipes[0]
+    factors: dict[str, Sequence[Any]] = {"n": list(first.sizes)}
+    for name, _ in first.extra:
+        factors[name] = [dict(recipe.extra)[name] for recipe in recipes]
+    write_json(
+        folder / "study.json",
+        {
+            "name": "digits-onset",
+            "title": first.title,
+            "design": {
+                "name": "digits-onset",
+                "factors": {"n": list(first.sizes)},
+                "seeds": list(first.seeds),
+                "population": {"kind": "digits"},
+                "holdout": 800,
+                "model": {"kind": "unet", "width": 16},
+                "training": {"steps": first.horizon, "batch_size": 64, "learning_rate": 0.001},
+                "sampler": {"kind": "heun", "steps": 18},
+            },
+            "factors": factors,
+            "versions": {"ecotone": "0.1.0", "python": "3.11.2", "torch": "2.13.0"},
+            "machine": {"processor": "x86-64", "cores": 2, "memory_gb": 24.0, "gpu": None},
+            "seeds": list(first.seeds),
+        },
+    )
+    kinds = {"n": pl.Int64, "seed": pl.Int64, "step": pl.Int64, "samples": pl.Int64}
+    kinds |= {"low": pl.Float64, "high": pl.Float64}
+    write_table(folder / "results.parquet", results, kinds)
+    write_table(
+        folder / "runs.parquet",
+        runs,
+        {"failed_step": pl.Int64, "reason": pl.String} | {"n": pl.Int64},
+    )
+    if known:
+        del kinds["step"]
+        write_table(folder / "references.parquet", known, kinds)
+    return folder
+
+
+def write_table(path: Path, rows: Sequence[Row], kinds: dict[str, Any]) -> None:
+    pl.DataFrame(rows, schema_overrides=kinds, infer_schema_length=None).write_parquet(path)
+
+
+@pytest.fixture(scope="session")
+def recipe() -> type[Recipe]:
+    return Recipe
+
+
+@pytest.fixture(scope="session")
+def make_study() -> Callable[..., Path]:
+    return write_study
+
+
+@pytest.fixture(scope="session")
+def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plain study: four sizes, one seed, everything there. Do not change it."""
+    return write_study(tmp_path_factory.mktemp("study") / "digits-onset", Recipe())
+
+
+@pytest.fixture(scope="session")
+def report(study_folder: Path) -> Path:
+    """The plain study's page."""
+    return build(study_folder)
