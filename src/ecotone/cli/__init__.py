@@ -80,7 +80,7 @@ def study(
     # The terminal's way of ending a job saves the runs as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from ecotone.cli.progress import watch
-    from ecotone.studies import load_design, run_study
+    from ecotone.studies import load_design, measuring_share, run_study
 
     settings = settings or []
     design = load_design(name_or_file, settings)
@@ -94,6 +94,8 @@ def study(
         words += [] if workers is None else ["--workers", str(workers)]
         typer.echo(f"\nInterrupted; every run is saved. Go on with:\n  {_shell(words)}", err=True)
         sys.exit(INTERRUPTED)
+    if share := measuring_share(folder):
+        typer.echo(f"Sampling and measuring took {share:.0%} of the runs' time.")
     _write_report(folder)
     for run, event in ends.items():
         if event.kind == "failed":

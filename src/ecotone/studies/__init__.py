@@ -4,6 +4,7 @@ from ecotone.studies.config import RunConfig
 from ecotone.studies.design import Cell, StudyDesign, load_design, preset_names
 from ecotone.studies.run import Event, execute_run
 from ecotone.studies.runner import default_workers, run_study
+from ecotone.studies.store import measuring_share
 
 __all__ = [
     "Cell",
@@ -13,6 +14,7 @@ __all__ = [
     "default_workers",
     "execute_run",
     "load_design",
+    "measuring_share",
     "preset_names",
     "run_study",
 ]

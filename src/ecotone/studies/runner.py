@@ -20,6 +20,7 @@ from ecotone.studies.config import RunConfig
 from ecotone.studies.design import StudyDesign
 from ecotone.studies.run import Event, check_run, execute_run
 from ecotone.studies.store import RunFolder, StudyFolder
+from ecotone.studies.tables import write_tables
 
 __all__ = ["default_workers", "run_study"]
 
@@ -91,7 +92,7 @@ def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> 
             with closing(events):
                 yield from events
         finally:
-            folder.write_tables(identities)
+            write_tables(out, design.cells, [folder.run(identity) for identity in identities])
 
 
 def _cores() -> int:

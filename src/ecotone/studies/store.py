@@ -1,25 +1,23 @@
-"""A study on disk: run folders named by their configuration, and the tables made from them."""
+"""A study on disk: its folder, and one for each run, named by its configuration."""
 
 from __future__ import annotations
 
-import io
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import polars as pl
 from filelock import FileLock, Timeout
 
 from ecotone.core import Reading, RecordError
-from ecotone.core.records import content_hash, read_json, write_atomic, write_json
+from ecotone.core.records import content_hash, read_json, write_json
 from ecotone.studies.config import RunConfig
 from ecotone.studies.design import Scalar, StudyDesign
 
-__all__ = ["RunFolder", "RunRecord", "Status", "StudyFolder"]
+__all__ = ["RunFolder", "RunRecord", "Status", "StudyFolder", "measuring_share"]
 
 Status = Literal["finished", "failed", "unfinished"]
 
@@ -81,7 +79,7 @@ class RunFolder:
         """Write down how the run ended, with hashes of its files."""
         present = [self.path / name for name in _SEALED if (self.path / name).exists()]
         hashes = {path.name: content_hash(path.read_bytes()) for path in present}
-        write_json(self.path / "run.json", {**record.__dict__, "files": hashes})
+        write_json(self.path / "run.json", {**asdict(record), "files": hashes})
 
     def discard(self) -> None:
         """Forget everything, so that the run starts again from its first step."""
@@ -250,83 +248,10 @@ class StudyFolder:
             },
         )
 
-    def write_tables(self, identities: Sequence[str]) -> None:
-        """Write results.parquet, runs.parquet and references.parquet from the run folders.
 
-        Args:
-            identities: of the design's cells, in order.
-        """
-        results: list[dict[str, Any]] = []
-        references: list[dict[str, Any]] = []
-        runs: list[dict[str, Any]] = []
-        for cell, identity in zip(self.design.cells, identities, strict=True):
-            folder = self.run(identity)
-            lead = {**cell.factors, "seed": cell.config.seed}
-            try:
-                trajectory, standards = folder.readings(), folder.references()
-            except RecordError:
-                trajectory, standards = {}, {}
-            measured = max(trajectory, default=0)
-            record = folder.record() or RunRecord("unfinished", steps=measured)
-            runs.append({**lead, "run": identity, **record.__dict__})
-            for step, readings in trajectory.items():
-                results += _rows(lead | {"step": step}, readings)
-            for name, readings in standards.items():
-                references += _rows(lead | {"reference": name}, readings)
-        factors = _factor_types(cell.factors for cell in self.design.cells)
-        lead_types = {**factors, "seed": pl.Int64}
-        numbers = {
-            "measure": pl.String,
-            "value": pl.Float64,
-            "low": pl.Float64,
-            "high": pl.Float64,
-            "samples": pl.Int64,
-        }
-        ends = {
-            "run": pl.String,
-            "status": pl.String,
-            "steps": pl.Int64,
-            "failed_step": pl.Int64,
-            "reason": pl.String,
-        }
-        self._write("results", results, {**lead_types, "step": pl.Int64, **numbers})
-        self._write("references", references, {**lead_types, "reference": pl.String, **numbers})
-        self._write("runs", runs, {**lead_types, **ends})
-
-    def _write(self, name: str, rows: list[dict[str, Any]], types: Mapping[str, Any]) -> None:
-        buffer = io.BytesIO()
-        pl.DataFrame(rows, schema=dict(types), orient="row").write_parquet(buffer)
-        write_atomic(self.path / f"{name}.parquet", buffer.getvalue())
-
-
-def _rows(lead: Mapping[str, Any], readings: Mapping[str, Reading]) -> list[dict[str, Any]]:
-    return [
-        {
-            **lead,
-            "measure": measure,
-            "value": reading.value,
-            "low": reading.low,
-            "high": reading.high,
-            "samples": reading.n,
-        }
-        for measure, reading in readings.items()
-    ]
-
-
-def _factor_types(cells: Iterable[Mapping[str, Scalar]]) -> dict[str, Any]:
-    """Return a column type for every factor: whole numbers, numbers, truth values or text."""
-    levels: dict[str, list[Scalar]] = {}
-    for cell in cells:
-        for name, level in cell.items():
-            levels.setdefault(name, []).append(level)
-    types: dict[str, Any] = {}
-    for name, values in levels.items():
-        if all(isinstance(value, bool) for value in values):
-            types[name] = pl.Boolean
-        elif all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-            types[name] = pl.Int64
-        elif all(isinstance(value, int | float) for value in values):
-            types[name] = pl.Float64
-        else:
-            types[name] = pl.String
-    return types
+def measuring_share(path: Path) -> float | None:
+    """Return the share of the runs' wall time that sampling and measuring took, where known."""
+    spent = [RunFolder(run).timing() for run in sorted((path / "runs").glob("*"))]
+    training = sum(times["training"] for times in spent if times)
+    measuring = sum(times["measuring"] for times in spent if times)
+    return measuring / (training + measuring) if training + measuring else None

@@ -1,0 +1,110 @@
+"""A study's tables: tidy, typed, the same bytes for the same runs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ecotone.core import Reading, RecordError
+from ecotone.core.records import write_atomic
+from ecotone.studies.design import Cell, Scalar
+from ecotone.studies.store import RunFolder, RunRecord
+
+__all__ = ["write_tables"]
+
+_NUMBERS = {
+    "measure": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "samples": pl.Int64,
+}
+_ENDS = {
+    "run": pl.String,
+    "status": pl.String,
+    "steps": pl.Int64,
+    "failed_step": pl.Int64,
+    "reason": pl.String,
+}
+
+
+def write_tables(path: Path, cells: Sequence[Cell], folders: Sequence[RunFolder]) -> None:
+    """Write results.parquet, runs.parquet and references.parquet from the run folders.
+
+    - ``results``: one row per run, step and measure; factors, ``seed``, ``step``, ``measure``,
+      ``value``, ``low``, ``high``, ``samples``. A reading that could not be had has no row.
+    - ``references``: the same for the perfect memorizer and the holdout, with ``reference`` for
+      ``step``.
+    - ``runs``: one row per run; factors, ``seed``, ``run``, ``status``, ``steps``,
+      ``failed_step``, ``reason``.
+
+    Args:
+        path: the study's folder.
+        cells: of its design, in order.
+        folders: of the cells.
+    """
+    results: list[dict[str, Any]] = []
+    references: list[dict[str, Any]] = []
+    runs: list[dict[str, Any]] = []
+    for cell, folder in zip(cells, folders, strict=True):
+        lead = {**cell.factors, "seed": cell.config.seed}
+        try:
+            trajectory, standards = folder.readings(), folder.references()
+        except RecordError:  # a harmed run has nothing to tell until it is done again
+            trajectory, standards = {}, {}
+        record = folder.record() or RunRecord("unfinished", steps=max(trajectory, default=0))
+        runs.append({**lead, "run": folder.identity, **asdict(record)})
+        for step, readings in trajectory.items():
+            results += _rows(lead | {"step": step}, readings)
+        for name, readings in standards.items():
+            references += _rows(lead | {"reference": name}, readings)
+    lead_types = {**_factor_types(cell.factors for cell in cells), "seed": pl.Int64}
+    _write(path / "results.parquet", results, {**lead_types, "step": pl.Int64, **_NUMBERS})
+    _write(
+        path / "references.parquet", references, {**lead_types, "reference": pl.String, **_NUMBERS}
+    )
+    _write(path / "runs.parquet", runs, {**lead_types, **_ENDS})
+
+
+def _write(path: Path, rows: list[dict[str, Any]], types: Mapping[str, Any]) -> None:
+    buffer = io.BytesIO()
+    pl.DataFrame(rows, schema=dict(types), orient="row").write_parquet(buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def _rows(lead: Mapping[str, Any], readings: Mapping[str, Reading]) -> list[dict[str, Any]]:
+    return [
+        {
+            **lead,
+            "measure": measure,
+            "value": reading.value,
+            "low": reading.low,
+            "high": reading.high,
+            "samples": reading.n,
+        }
+        for measure, reading in readings.items()
+    ]
+
+
+def _factor_types(cells: Iterable[Mapping[str, Scalar]]) -> dict[str, Any]:
+    """Return a column type for every factor: whole numbers, numbers, truth values or text."""
+    levels: dict[str, list[Scalar]] = {}
+    for cell in cells:
+        for name, level in cell.items():
+            levels.setdefault(name, []).append(level)
+    types: dict[str, Any] = {}
+    for name, values in levels.items():
+        if all(isinstance(value, bool) for value in values):
+            types[name] = pl.Boolean
+        elif all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+            types[name] = pl.Int64
+        elif all(isinstance(value, int | float) for value in values):
+            types[name] = pl.Float64
+        else:
+            types[name] = pl.String
+    return types

@@ -1,0 +1,53 @@
+"""docs/architecture.md tells of the files that exist, and no others."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "ecotone"
+
+
+# What cannot say in a docstring what it is.
+OTHERS = {
+    "report/templates/hover.js": "Tooltips, by mouse and by keyboard.",
+    "report/templates/report.html.j2": "The page.",
+    "report/templates/style.css": "Its look on light and dark screens and on paper.",
+    "studies/presets/digits.yaml": "The demo's study.",
+}
+
+
+def described(path: Path) -> str:
+    """Return the first line of a module's docstring."""
+    name = path.relative_to(SOURCE).as_posix()
+    if path.suffix != ".py":
+        return OTHERS[name]
+    told = ast.get_docstring(ast.parse(path.read_text()))
+    assert told, f"{name} does not say what it is"
+    return told.splitlines()[0]
+
+
+def test_the_file_list_is_that_of_the_files() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    listing = text.partition("## Files")[2].partition("\n## ")[0].strip("\n").splitlines()
+    files = sorted(
+        path
+        for path in SOURCE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.name != "py.typed"
+    )
+    right = [
+        f"    {path.relative_to(SOURCE).as_posix():<32} {described(path)}".rstrip()
+        for path in files
+    ]
+    assert listing == right, "give docs/architecture.md this list:\n" + "\n".join(right)
+
+
+def test_the_layers_told_are_the_layers_held() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    drawn = text.partition("An import may only point down:")[2].partition("\n- ")[0]
+    told = [re.split(r" {4,}", line.strip())[0] for line in drawn.strip().splitlines()]
+    held = re.search(r"^layers = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.M | re.S)
+    assert held is not None
+    assert told == re.findall(r'"(.*)"', held[1])
