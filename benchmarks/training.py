@@ -67,7 +67,7 @@ def chunk_seconds(events: Iterator[Event]) -> float:
 def loop_against_bare() -> None:
     torch.set_num_threads(1)
     steps = 200 + 50 * CHUNK
-    # Measured at its end alone, so that only training is timed.
+    # Measured seldom; the chunks that are timed hold no measurement.
     design = load_design("digits", ["n=64", f"training.steps={steps}", f"monitor.first={steps}"])
     config = design.cells[0].config
     population = POPULATIONS.create("digits", {})

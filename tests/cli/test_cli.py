@@ -112,6 +112,15 @@ def test_a_study_with_a_failed_run_says_so(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report.html").exists()
 
 
+def test_a_study_of_which_nothing_was_measured_says_why(run: Run, tmp_path: Path) -> None:
+    study = write_study(tmp_path, training={"steps": 20, "learning_rate": 1e30, "warmup_steps": 0})
+    for _ in range(2):
+        ended = run("study", study, "--out", tmp_path / "out")
+        assert ended.code == 1
+        assert ended.err.count("failed at step 2") == 2
+        assert "no report" in ended.err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

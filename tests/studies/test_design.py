@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ecotone.core import ConfigError
 from ecotone.studies import load_design, preset_names
-from tiny_study import write_study
+from tiny_study import TINY, write_study
 
 
 def test_cells_are_factors_times_seeds(tmp_path: Path) -> None:
@@ -47,12 +48,31 @@ def test_settings_reach_every_field(tiny: Path) -> None:
 
 
 def test_the_design_reads_back_from_its_record(tiny: Path, tmp_path: Path) -> None:
-    import yaml
-
     design = load_design(str(tiny), ["n=[16,32]", "training.steps=500"])
     again = tmp_path / "again.yaml"
     again.write_text(yaml.safe_dump(design.to_record()))
     assert load_design(str(again)).cells == design.cells
+
+
+def test_a_list_is_a_value_where_the_field_takes_one(tmp_path: Path) -> None:
+    path = str(write_study(tmp_path, population={"kind": "gaussian", "dimension": 2}))
+    (first, _) = load_design(path, ["population.spectrum=[1, 0.5]"]).cells
+    assert first.config.population.options["spectrum"] == [1, 0.5]
+    levels = load_design(path, ["population.spectrum=[[1, 0.5], [2, 1]]", "n=[4]"]).cells
+    assert [cell.factors["population.spectrum"] for cell in levels] == ["[1.0,0.5]", "[2.0,1.0]"]
+    (one, _) = load_design(path, ["monitor.measures=[copying]"]).cells
+    assert one.config.monitor.measures == ("copying",)
+
+
+def test_settings_reach_sections_left_to_their_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump({key: TINY[key] for key in TINY if key != "sampler"}))
+    design = load_design(
+        str(path), ["sampler.steps=7", "monitor.features.components=[2, 3]", "n=4"]
+    )
+    assert [cell.config.monitor.features.options["components"] for cell in design.cells] == [2, 3]
+    assert design.cells[0].config.sampler.options["steps"] == 7
+    assert load_design(str(path), ["model=mlp"]).cells[0].config.model.options["width"] == 128
 
 
 @pytest.mark.parametrize(
@@ -78,6 +98,13 @@ def test_the_design_reads_back_from_its_record(tiny: Path, tmp_path: Path) -> No
         (["n=[4"], "YAML"),
         (["training.steps.more=1"], "training.steps"),
         (["name=a/b"], "name = 'a/b'"),
+        (["title=2020-13-45"], "not a YAML value"),
+        (["training.learning_rate=.inf"], "training.learning_rate = inf"),
+        (["training.sigma_log_mean=.nan"], "training.sigma_log_mean = nan"),
+        (["sampler.sigma_max=.inf"], "'sigma_max' = inf"),
+        (["seeds=[99999999999999999999]"], "seed"),
+        (["factors={seed: [1, 2]}"], r"factor 'seed'.*seeds: \[...\]"),
+        (["factors=[n]"], "factors"),
     ],
 )
 def test_wrong_settings_are_named(tiny: Path, settings: list[str], told: str) -> None:
@@ -93,6 +120,8 @@ def test_wrong_settings_are_named(tiny: Path, settings: list[str], told: str) ->
         ("name: [\n", "not YAML"),
         ("name: x\n", "has no 'population'"),
         ("title: x\n", "has no 'name'"),
+        ("name: x\nfactors: [n]\n", "no mapping"),
+        ("name: x\nfactors:\n", "has no 'population'"),
     ],
 )
 def test_wrong_files_are_named(tmp_path: Path, text: str, told: str) -> None:

@@ -171,9 +171,17 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "name", ["checkpoint.safetensors", "readings.json", "run.json", "references.json"]
+    "name",
+    [
+        "checkpoint.safetensors",
+        "config.json",
+        "gallery.safetensors",
+        "readings.json",
+        "references.json",
+        "run.json",
+    ],
 )
-@pytest.mark.parametrize("harm", ["truncate", "remove"])
+@pytest.mark.parametrize("harm", ["truncate", "remove", "change"])
 def test_a_harmed_run_alone_is_redone(
     undisturbed: Path, tiny: Path, tmp_path: Path, name: str, harm: str
 ) -> None:
@@ -184,6 +192,10 @@ def test_a_harmed_run_alone_is_redone(
     target = harmed / name
     if harm == "truncate":
         target.write_bytes(target.read_bytes()[: target.stat().st_size // 2])
+    elif harm == "change":
+        whole = target.read_bytes()
+        last = max(whole.rfind(digit) for digit in (b"1", b"2", b"3"))
+        target.write_bytes(whole[:last] + b"4" + whole[last + 1 :])
     else:
         target.unlink()
     events = carry_out(tiny, out)
@@ -215,7 +227,7 @@ def test_a_run_that_breaks_is_recorded_and_the_others_go_on(tmp_path: Path) -> N
     assert "loss" in broken["reason"]
     assert (whole["status"], whole["failed_step"]) == ("finished", None)
     again = carry_out(study, tmp_path / "out")
-    assert [event.kind for event in again] == ["already"] * 2
+    assert [event.kind for event in again] == ["waiting", "failed", "already"]
 
 
 def test_a_folder_holds_one_study(undisturbed: Path, tmp_path: Path) -> None:
@@ -223,12 +235,28 @@ def test_a_folder_holds_one_study(undisturbed: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"holds the runs of study 'tiny', not of 'other'.*--out"):
         carry_out(write_study(tmp_path, name="other"), undisturbed)
     assert tables(undisturbed) == before
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "results.parquet").write_text("precious")
-    with pytest.raises(RecordError, match="--out"):
-        carry_out(write_study(tmp_path), mine)
-    assert (mine / "results.parquet").read_text() == "precious"
+    for name in ("results.parquet", "runs.parquet", "references.parquet", "report.html", "runs"):
+        mine = tmp_path / f"mine {name}"
+        mine.mkdir()
+        (mine / name).write_text("precious")
+        with pytest.raises(RecordError, match=r"--out"):
+            carry_out(write_study(tmp_path), mine)
+        assert (mine / name).read_text() == "precious"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"name": "ti'])
+def test_a_harmed_study_record_is_written_again(undisturbed: Path, tiny: Path, text: str) -> None:
+    record, before = undisturbed / "study.json", tables(undisturbed)
+    whole = record.read_bytes()
+    record.write_text(text)
+    assert [event.kind for event in carry_out(tiny, undisturbed)] == ["already"] * 2
+    assert record.read_bytes() == whole
+    assert tables(undisturbed) == before
+
+
+def test_a_device_that_is_not_there_is_refused(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training\.device = cuda:99.*training\.device=cpu"):
+        carry_out(tiny, tmp_path / "out", "training.device=cuda:99")
 
 
 def test_one_process_at_a_time(tiny: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ecotone import __version__
-from ecotone.core.errors import EcotoneError
+from ecotone.core.errors import EcotoneError, RecordError
 
 __all__ = ["app", "main"]
 
@@ -80,29 +80,39 @@ def study(
     # The terminal's way of ending a job saves the runs as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from ecotone.cli.progress import watch
-    from ecotone.studies import load_design, measuring_share, run_study
+    from ecotone.studies import StudyFolder, load_design, measuring_share, run_study
 
     settings = settings or []
     design = load_design(name_or_file, settings)
     folder = out or Path("ecotone-runs") / design.name
+    if StudyFolder(folder, design).replaces_another_design():
+        told = (
+            "holds this study in another design: its runs stay, its tables and report are replaced"
+        )
+        typer.echo(f"{folder} {told}", err=True)
     try:
         with closing(run_study(design, folder, workers=workers)) as events:
-            ends = watch(design, events)
+            runs, ends = watch(design, events)
     except KeyboardInterrupt:
         words = ["ecotone", "study", name_or_file, "--out", str(folder)]
         words += [word for setting in settings for word in ("--set", setting)]
         words += [] if workers is None else ["--workers", str(workers)]
         typer.echo(f"\nInterrupted; every run is saved. Go on with:\n  {_shell(words)}", err=True)
         sys.exit(INTERRUPTED)
-    if share := measuring_share(folder):
-        typer.echo(f"Sampling and measuring took {share:.0%} of the runs' time.")
-    _write_report(folder)
     for run, event in ends.items():
-        if event.kind == "failed":
-            typer.echo(f"run {run} failed at {event.detail}", err=True)
-        elif event.kind == "crashed":
-            told = f"run {run} broke off ({event.detail}); the same command goes on from there"
-            typer.echo(told, err=True)
+        told = {
+            "failed": f"failed at {event.detail}",
+            "crashed": f"broke off ({event.detail}); the same command tries it again",
+        }
+        typer.echo(f"run {run} {told[event.kind]}", err=True)
+    if share := measuring_share(folder, runs):
+        typer.echo(f"Sampling and measuring took {share:.0%} of the runs' time.")
+    try:
+        _write_report(folder)
+    except RecordError:
+        if not ends:
+            raise
+        typer.echo("no run was measured, so there is no report", err=True)
     if ends:
         sys.exit(1)
 

@@ -20,10 +20,16 @@ from ecotone.studies import Event, StudyDesign
 __all__ = ["watch"]
 
 
-def watch(design: StudyDesign, events: Iterable[Event]) -> dict[str, Event]:
-    """Show a study's events as they come; return the ends of the runs that did not finish."""
+def watch(design: StudyDesign, events: Iterable[Event]) -> tuple[tuple[str, ...], dict[str, Event]]:
+    """Show a study's events as they come.
+
+    Returns:
+        The identities of all runs, and the last event of those that did not finish.
+    """
     console = Console(stderr=True)
-    return (_Bars(design, console) if console.is_terminal else _Lines(design, console)).show(events)
+    watcher = (_Bars if console.is_terminal else _Lines)(design, console)
+    ends = watcher.show(events)
+    return tuple(watcher.labels), ends
 
 
 class _Watcher:

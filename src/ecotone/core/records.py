@@ -12,7 +12,10 @@ from typing import Any
 
 from ecotone.core.errors import RecordError
 
-__all__ = ["canonical_json", "content_hash", "read_json", "write_atomic", "write_json"]
+__all__ = ["PARTIAL", "canonical_json", "content_hash", "read_json", "write_atomic", "write_json"]
+
+PARTIAL = ".partial"
+"""Ending of a file that is being written; one that is left over was left by a killed process."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -27,7 +30,9 @@ def write_atomic(path: Path, data: bytes) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL
+        )
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -38,7 +43,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         raise RecordError(
             f"cannot write {path}: {error.strerror or error}",
-            hint="give another folder with --out, or mend its permissions or its disk",
+            hint="give another folder, or mend its permissions or its disk",
         ) from error
     finally:
         if temporary is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Generic, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
 from ecotone.core.errors import ConfigError, nearest
 
@@ -32,7 +32,7 @@ class Registry(Generic[T]):
     def __init__(self, noun: str, entries: Mapping[str, str]) -> None:
         self.noun = noun
         self._entries = dict(entries)
-        self._forms: dict[str, type[BaseModel]] = {}
+        self._forms: dict[tuple[str, tuple[str, ...]], type[BaseModel]] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -78,6 +78,18 @@ class Registry(Generic[T]):
                 hint=f"set {self.noun}.{field}",
             ) from error
 
+    def admits(self, name: str, option: str, value: object) -> bool:
+        """Tell whether a value, a list for instance, can be that of a tenant's option."""
+        form = self._form(name, ())
+        if option not in form.model_fields:
+            return False
+        kind: Any = form.model_fields[option].annotation
+        try:
+            TypeAdapter(kind).validate_python(value)
+        except ValidationError:
+            return False
+        return True
+
     def create(self, name: str, options: Mapping[str, Any], **given: Any) -> T:
         """Build a tenant from a user's options and what the program supplies itself."""
         return self.find(name)(**self.check(name, options, given=tuple(given)), **given)
@@ -85,7 +97,7 @@ class Registry(Generic[T]):
     def _form(self, name: str, given: tuple[str, ...]) -> type[BaseModel]:
         """Return a pydantic model of a tenant's parameters."""
         tenant = self.find(name)
-        if name not in self._forms:
+        if (name, given) not in self._forms:
             hints = get_type_hints(tenant.__init__ if inspect.isclass(tenant) else tenant)
             fields: dict[str, Any] = {}
             for parameter in inspect.signature(tenant).parameters.values():
@@ -93,6 +105,6 @@ class Registry(Generic[T]):
                     continue
                 default = ... if parameter.default is parameter.empty else parameter.default
                 fields[parameter.name] = (hints.get(parameter.name, Any), default)
-            config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-            self._forms[name] = create_model(f"{name}_options", __config__=config, **fields)
-        return self._forms[name]
+            config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+            self._forms[name, given] = create_model(f"{name}_options", __config__=config, **fields)
+        return self._forms[name, given]

@@ -20,7 +20,7 @@ _KEY = "ecotone"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write named tensors, and what is to be said about them, with a hash of their content.
+    """Write named tensors, and what is to be said about them, with a hash of both.
 
     Raises:
         RecordError: where the file cannot be written; what stood there before stays.
@@ -28,7 +28,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     from safetensors.torch import save
 
     data = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    said = canonical_json({"about": about, "content": _content(data)})
+    said = canonical_json({"about": about, "content": _content(data, about)})
     write_atomic(path, save(data, metadata={_KEY: said}))
 
 
@@ -44,17 +44,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             said = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if said["content"] == _content(tensors):
+        if said["content"] == _content(tensors, said["about"]):
             return tensors, said["about"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise RecordError(f"cannot read {path}: {error}", hint="run the study again") from error
     raise RecordError(f"{path} was changed since it was written", hint="run the study again")
 
 
-def _content(tensors: Mapping[str, Tensor]) -> str:
+def _content(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
     import torch
 
-    parts: list[bytes | str] = []
+    parts: list[bytes | str] = [canonical_json(about)]
     for name in sorted(tensors):
         parts += [name, tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes()]
     return content_hash(*parts)

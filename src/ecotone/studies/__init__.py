@@ -4,13 +4,14 @@ from ecotone.studies.config import RunConfig
 from ecotone.studies.design import Cell, StudyDesign, load_design, preset_names
 from ecotone.studies.run import Event, execute_run
 from ecotone.studies.runner import default_workers, run_study
-from ecotone.studies.store import measuring_share
+from ecotone.studies.store import StudyFolder, measuring_share
 
 __all__ = [
     "Cell",
     "Event",
     "RunConfig",
     "StudyDesign",
+    "StudyFolder",
     "default_workers",
     "execute_run",
     "load_design",

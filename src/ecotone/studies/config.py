@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ecotone.core import ConfigError
 from ecotone.core.errors import nearest
@@ -38,8 +38,26 @@ class Tenant(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
+def _named(value: object) -> object:
+    """Take a bare name for a tenant without options."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def _or(default: str) -> BeforeValidator:
+    """Let options be given without the name of the tenant that is there by default."""
+
+    def complete(value: object) -> object:
+        value = _named(value)
+        return {"kind": default} | value if isinstance(value, dict) else value
+
+    return BeforeValidator(complete)
+
+
+NamedTenant = Annotated[Tenant, BeforeValidator(_named)]
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Duplicates(_Section):
@@ -87,7 +105,7 @@ class MonitorConfig(_Section):
     first: int = Field(default=50, ge=1)
     per_decade: int = Field(default=12, ge=1)
     measures: tuple[str, ...] = tuple(MEASURES)
-    features: Tenant = Tenant(kind="pca")
+    features: Annotated[Tenant, _or("pca")] = Tenant(kind="pca")
 
 
 class RunConfig(_Section):
@@ -105,18 +123,18 @@ class RunConfig(_Section):
         seed: of everything random in the run.
     """
 
-    population: Tenant
+    population: NamedTenant
     n: int = Field(ge=2)
     holdout: int = Field(ge=2)
     duplicates: Duplicates = Duplicates()
-    model: Tenant
+    model: NamedTenant
     training: TrainingConfig
-    sampler: Tenant = Tenant(kind="heun")
+    sampler: Annotated[Tenant, _or("heun")] = Tenant(kind="heun")
     monitor: MonitorConfig = MonitorConfig()
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     def completed(self) -> RunConfig:
-        """Return it with every tenant's options checked and its defaults written out.
+        """Return it with tenants' options checked, and all that is left to defaults written out.
 
         Raises:
             ConfigError: for an unknown tenant or option; the nearest known one is named.
@@ -135,6 +153,10 @@ class RunConfig(_Section):
         record["model"] = complete(MODELS, self.model, "shape", "sigma_data")
         record["sampler"] = complete(SAMPLERS, self.sampler)
         record["monitor"]["features"] = complete(FEATURES, self.monitor.features)
+        if self.training.device == "auto":
+            import torch
+
+            record["training"]["device"] = "cuda" if torch.cuda.is_available() else "cpu"
         if self.training.checkpoint_every is None:
             record["training"]["checkpoint_every"] = max(1, self.training.steps // 20)
         return RunConfig.model_validate(record)

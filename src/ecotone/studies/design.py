@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ecotone.core import ConfigError
 from ecotone.core.errors import nearest
 from ecotone.core.records import canonical_json
+from ecotone.core.registry import Registry
+from ecotone.denoisers import MODELS
+from ecotone.features import FEATURES
+from ecotone.populations import POPULATIONS
+from ecotone.samplers import SAMPLERS
 from ecotone.studies.config import RunConfig, parse
 
 __all__ = ["Cell", "StudyDesign", "load_design", "preset_names"]
@@ -35,6 +40,16 @@ class _Header(BaseModel):
     description: str = ""
     factors: dict[str, list[Any]] = {}
     seeds: list[int] = Field(default=[0], min_length=1)
+
+
+_HEADER_KEYS = set(_Header.model_fields)
+_RUN_KEYS = set(RunConfig.model_fields) - {"seed"}
+_TENANTS: dict[str, tuple[Registry[Any], str | None]] = {
+    "population": (POPULATIONS, None),
+    "model": (MODELS, None),
+    "sampler": (SAMPLERS, "heun"),
+    "monitor.features": (FEATURES, "pca"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,12 @@ class StudyDesign:
             ConfigError: for a field that does not exist or a value that cannot be.
         """
         header = self.header
+        for path in header.factors:
+            if path.partition(".")[0] not in _RUN_KEYS:
+                hint = "give seeds: [...]" if path == "seed" else nearest(path, _RUN_KEYS)
+                raise ConfigError(
+                    f"factor {path!r} in {self.source} is no field of a run", hint=hint
+                )
         empty = [name for name, levels in header.factors.items() if not levels]
         if empty:
             raise ConfigError(f"factor {empty[0]!r} in {self.source} has no levels")
@@ -127,8 +148,9 @@ def load_design(name_or_file: str, settings: Iterable[str] = ()) -> StudyDesign:
     [32, 64]
     """
     record, source = _read(name_or_file)
-    header_keys = set(_Header.model_fields)
-    run_keys = set(RunConfig.model_fields) - {"seed"}
+    record["factors"] = record.get("factors") or {}
+    _check_factors(record["factors"], source)
+    settings = list(settings)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
@@ -136,24 +158,27 @@ def load_design(name_or_file: str, settings: Iterable[str] = ()) -> StudyDesign:
         where = f"--set {setting}"
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{where} is not a YAML value") from error
+        except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is the latter
+            raise ConfigError(f"{where} is not a YAML value", hint="try it in quotes") from error
         top = key.partition(".")[0]
-        if top not in header_keys | run_keys:
-            raise ConfigError(f"unknown key {key!r}", hint=nearest(key, header_keys | run_keys))
-        factors = record.setdefault("factors", {})
-        if top in header_keys:
+        if top not in _HEADER_KEYS | _RUN_KEYS:
+            raise ConfigError(f"unknown key {key!r}", hint=nearest(key, _HEADER_KEYS | _RUN_KEYS))
+        factors = record["factors"]
+        if top in _HEADER_KEYS:
             _put(record, key, value, where)
-        elif key in factors or (isinstance(value, list) and not _takes_list(key)):
+            _check_factors(record["factors"], where)
+        elif key in factors or (isinstance(value, list) and not _takes(record, key, value)):
             factors[key] = value if isinstance(value, list) else [value]
         else:
             _put(record, key, value, where)
-    unknown = [key for key in record if key not in header_keys | run_keys]
+    unknown = [key for key in record if key not in _HEADER_KEYS | _RUN_KEYS]
     if unknown:
-        hint = nearest(str(unknown[0]), header_keys | run_keys)
+        hint = nearest(str(unknown[0]), _HEADER_KEYS | _RUN_KEYS)
         raise ConfigError(f"unknown key {str(unknown[0])!r} in {source}", hint=hint)
-    header = parse(_Header, {k: v for k, v in record.items() if k in header_keys}, where=source)
-    base = {key: value for key, value in record.items() if key in run_keys}
+    if settings:
+        source = f"{source} with --set {' --set '.join(settings)}"
+    header = parse(_Header, {k: v for k, v in record.items() if k in _HEADER_KEYS}, where=source)
+    base = {key: value for key, value in record.items() if key in _RUN_KEYS}
     return StudyDesign(header, base, source)
 
 
@@ -177,16 +202,39 @@ def _read(name_or_file: str) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"unknown study {name_or_file!r}", hint=hint)
     try:
         record = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(record, dict):
         raise ConfigError(f"{source} is not a mapping of keys", hint="see `ecotone list`")
     return record, source
 
 
-def _takes_list(key: str) -> bool:
-    """Tell whether a field of the run takes a list itself."""
-    return key == "monitor.measures"
+def _check_factors(factors: object, where: str) -> None:
+    if not isinstance(factors, dict):
+        hint = "write factors: {n: [32, 64]}"
+        raise ConfigError(f"factors = {factors!r} in {where} is no mapping", hint=hint)
+
+
+def _takes(record: Mapping[str, Any], key: str, value: list[Any]) -> bool:
+    """Tell whether a field of the run takes this list itself; if not, its items are levels."""
+    place, _, option = key.rpartition(".")
+    if place in _TENANTS:
+        registry, default = _TENANTS[place]
+        tenant: Any = record
+        for part in place.split("."):
+            tenant = tenant.get(part) if isinstance(tenant, dict) else None
+        kind = tenant.get("kind", default) if isinstance(tenant, dict) else tenant or default
+        return isinstance(kind, str) and kind in registry and registry.admits(kind, option, value)
+    form: Any = RunConfig
+    for part in key.split("."):
+        if not hasattr(form, "model_fields") or part not in form.model_fields:
+            return False
+        form = form.model_fields[part].annotation
+    try:
+        TypeAdapter(form).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _put(record: dict[str, Any], path: str, value: object, where: str) -> None:

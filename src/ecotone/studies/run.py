@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from ecotone.core import Reading, RecordError
+from ecotone.core import ConfigError, Reading, RecordError
 from ecotone.core.seeds import derive
 from ecotone.denoisers import MODELS
 from ecotone.features import FEATURES
@@ -90,7 +90,15 @@ def check_run(config: RunConfig, population: Population) -> None:
     with torch.device("meta"):
         _model(config, split, sigma_data=1.0)
     SAMPLERS.create(config.sampler.kind, config.sampler.options)
-    FEATURES.create(config.monitor.features.kind, config.monitor.features.options)
+    features = FEATURES.create(config.monitor.features.kind, config.monitor.features.options)
+    features.fit(split.holdout)
+    try:
+        torch.zeros(1, device=config.training.device)
+    except (AssertionError, RuntimeError) as error:
+        raise ConfigError(
+            f"training.device = {config.training.device} cannot be used: {error}",
+            hint="set training.device=cpu",
+        ) from error
 
 
 def execute_run(
@@ -111,7 +119,7 @@ def execute_run(
     steps = config.training.steps
     population = POPULATIONS.create(config.population.kind, config.population.options)
     split = split_of(config, population)
-    device = _device(config.training.device)
+    device = torch.device(config.training.device)
     sigma_data = float(split.training.double().std())
     monitor = _monitor(config, split, sigma_data, device)
     due = frozenset(
@@ -195,6 +203,8 @@ def _resume(
         return TrainingState(model.to(device), config.training)
 
     state = fresh()
+    folder.tidy()
+    folder.begin(config)
     if folder.checkpoint.exists():
         try:
             load_checkpoint(folder.checkpoint, state, identity=folder.identity)
@@ -230,12 +240,6 @@ def _monitor(config: RunConfig, split: Split, sigma_data: float, device: torch.d
     )
     sampler = SAMPLERS.create(config.sampler.kind, config.sampler.options)
     return Monitor(judge, sampler=sampler, samples=config.monitor.samples, device=device)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 class _Clock:

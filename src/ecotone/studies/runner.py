@@ -51,8 +51,9 @@ def default_workers(design: StudyDesign) -> int:
 def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> Events:
     """Carry out every run of a study that is not finished, yielding events; then write its tables.
 
-    Closing the generator, or an interrupt while it waits, lets every run save its state and stop;
-    calling it again goes on from there. Finished runs are never repeated.
+    Closing the generator, or an interrupt while it waits, lets every worker save its run's state
+    and stop; in this process a run is left at its last checkpoint. Calling it again goes on from
+    there. Finished runs are never repeated, nor are failed ones, which would fail again.
 
     Args:
         design: the study.
@@ -82,11 +83,16 @@ def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> 
         for config, identity in zip(configs, identities, strict=True):
             run = folder.run(identity)
             record, steps = run.record(), config.training.steps
-            yield Event("already" if record else "waiting", identity, 0, steps)
+            finished = record is not None and record.status == "finished"
+            yield Event("already" if finished else "waiting", identity, 0, steps)
             if record is None:
-                # What a sealed record no longer fits is done again; the other runs stay.
-                (run.path / "run.json").unlink(missing_ok=True)
+                if (run.path / "run.json").exists():
+                    run.discard()  # harmed since it ended: this run alone is done again
                 jobs.append((config, run))
+            elif not finished:
+                # It would fail again at the same step.
+                told = f"step {record.failed_step}: {record.reason}"
+                yield Event("failed", identity, record.steps, steps, told)
         events = _in_processes(jobs, workers) if workers else _in_turn(jobs)
         try:
             with closing(events):
@@ -142,9 +148,13 @@ class _Worker:
 
         def hear() -> None:
             assert self.process.stdout is not None
-            for line in self.process.stdout:
-                events.put((self, Event(**json.loads(line))))
-            events.put((self, None))
+            try:
+                for line in self.process.stdout:
+                    events.put((self, Event(**json.loads(line))))
+            except (ValueError, TypeError):
+                self.process.kill()  # what it says is no event, as where it was cut off
+            finally:
+                events.put((self, None))
 
         self._hearing = threading.Thread(target=hear, daemon=True)
         self._hearing.start()

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from ecotone.core import Reading, RecordError
-from ecotone.core.records import content_hash, read_json, write_json
+from ecotone.core.records import PARTIAL, content_hash, read_json, write_json
 from ecotone.studies.config import RunConfig
 from ecotone.studies.design import Scalar, StudyDesign
 
 __all__ = ["RunFolder", "RunRecord", "Status", "StudyFolder", "measuring_share"]
 
 Status = Literal["finished", "failed", "unfinished"]
+
+_WRITTEN = ("runs", "results.parquet", "references.parquet", "runs.parquet", "report.html")
+"""What a study writes into its folder, beside study.json."""
 
 _SEALED = (
     "config.json",
@@ -85,6 +88,12 @@ class RunFolder:
         """Forget everything, so that the run starts again from its first step."""
         for name in (*_SEALED, "run.json", "timing.json"):
             (self.path / name).unlink(missing_ok=True)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what a killed process was writing."""
+        for left_over in self.path.glob(f".*{PARTIAL}"):
+            left_over.unlink(missing_ok=True)
 
     def write_readings(self, trajectory: Mapping[int, Mapping[str, Reading]]) -> None:
         """Write the readings of every measured step."""
@@ -142,10 +151,7 @@ class RunFolder:
     def add_time(self, *, training: float, measuring: float) -> None:
         """Add wall seconds spent; they decide nothing and are kept apart from the results."""
         path = self.path / "timing.json"
-        try:
-            spent = read_json(path)
-        except RecordError:
-            spent = {"training": 0.0, "measuring": 0.0}
+        spent = self.timing()
         write_json(
             path,
             {
@@ -154,12 +160,13 @@ class RunFolder:
             },
         )
 
-    def timing(self) -> dict[str, float] | None:
-        """Return wall seconds spent on training and on measuring, where known."""
+    def timing(self) -> dict[str, float]:
+        """Return wall seconds spent on training and on measuring, as far as they are known."""
         try:
-            return read_json(self.path / "timing.json")
-        except RecordError:
-            return None
+            spent = read_json(self.path / "timing.json")
+            return {name: float(spent[name]) for name in ("training", "measuring")}
+        except (RecordError, TypeError, KeyError, ValueError):
+            return {"training": 0.0, "measuring": 0.0}
 
 
 class StudyFolder:
@@ -176,21 +183,33 @@ class StudyFolder:
     def __init__(self, path: Path, design: StudyDesign) -> None:
         self.path = path
         self.design = design
-        record = path / "study.json"
-        if record.exists():
-            held = read_json(record).get("name")
-            if held != design.name:
-                raise RecordError(
-                    f"{path} holds the runs of study {held!r}, not of {design.name!r}",
-                    hint="give another folder with --out",
-                )
-        elif any((path / name).exists() for name in ("runs", "results.parquet", "report.html")):
+        if path.exists() and not path.is_dir():
+            raise RecordError(f"{path} is a file, not a folder", hint="give another with --out")
+        self.held = self._held_design()
+        ours = self.held is not None or any(path.glob("runs/*/config.json"))
+        present = [name for name in _WRITTEN if (path / name).exists()]
+        if self.held is not None and self.held.get("name") != design.name:
             raise RecordError(
-                f"{path} holds files that no study of ecotone is known to have written",
+                f"{path} holds the runs of study {self.held.get('name')!r}, not of {design.name!r}",
                 hint="give another folder with --out",
             )
-        elif path.exists() and not path.is_dir():
-            raise RecordError(f"{path} is a file, not a folder", hint="give another with --out")
+        if present and not ours:
+            raise RecordError(
+                f"{path} holds a {present[0]} that no study of ecotone is known to have written",
+                hint="give another folder with --out",
+            )
+
+    def _held_design(self) -> dict[str, Any] | None:
+        """Return what the folder's study.json says; None where it is missing or harmed."""
+        try:
+            record = read_json(self.path / "study.json")
+        except RecordError:
+            return None
+        return record if isinstance(record, dict) else None
+
+    def replaces_another_design(self) -> bool:
+        """Tell whether the folder's tables are of another design of the same study."""
+        return self.held is not None and self.held.get("design") != self.design.to_record()
 
     def lock(self) -> FileLock:
         """Take the folder for this process.
@@ -249,9 +268,9 @@ class StudyFolder:
         )
 
 
-def measuring_share(path: Path) -> float | None:
-    """Return the share of the runs' wall time that sampling and measuring took, where known."""
-    spent = [RunFolder(run).timing() for run in sorted((path / "runs").glob("*"))]
-    training = sum(times["training"] for times in spent if times)
-    measuring = sum(times["measuring"] for times in spent if times)
+def measuring_share(path: Path, runs: Iterable[str]) -> float | None:
+    """Return the share of runs' wall time that sampling and measuring took, where known."""
+    spent = [RunFolder(path / "runs" / run).timing() for run in runs]
+    training = sum(times["training"] for times in spent)
+    measuring = sum(times["measuring"] for times in spent)
     return measuring / (training + measuring) if training + measuring else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -38,11 +40,18 @@ def load_checkpoint(path: Path, state: TrainingState, *, identity: str) -> None:
 
     Raises:
         RecordError: where the file is missing, truncated, changed since it was written, or
-            another run's; the state is then unchanged.
+            another run's, or does not fit the model; the state is then to be thrown away.
     """
     tensors, about = read_tensors(path)
     if about.get("identity") != identity:
         raise RecordError(f"the checkpoint {path} is another run's", hint="remove it")
+    try:
+        _fill(state, tensors, about)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise RecordError(f"the checkpoint {path} does not fit the model: {error}") from error
+
+
+def _fill(state: TrainingState, tensors: dict[str, Tensor], about: Mapping[str, Any]) -> None:
     moments: dict[int, dict[str, Tensor]] = {}
     for name in [name for name in tensors if name.startswith("optimizer.")]:
         _, index, moment = name.split(".")

@@ -37,7 +37,7 @@ class Plan(BaseModel):
     32
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: int = Field(ge=1)
     batch_size: int = Field(default=32, ge=1)
