@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ecotone.core.errors import DataError
 
-__all__ = ["frechet_distance"]
+__all__ = ["frechet_distance", "root_trace"]
 
 _TOLERANCE = 2e-9
 """Estimated relative error that the trace term may have from the fast way."""
@@ -88,18 +88,36 @@ def _from_eigenvalues(fewer: Float64[Tensor, "n d"], more: Float64[Tensor, "m d"
     ones lose half their digits.
     """
     d = fewer.shape[1]
-    if len(fewer) <= d:
-        factor = _contrasts(fewer)
-    else:
-        lower, failed = torch.linalg.cholesky_ex(_gram(fewer))
-        if int(failed):
-            return None
-        factor = lower.T
+    if len(fewer) > d:
+        return root_trace(_gram(fewer), _gram(more))
+    factor = _contrasts(fewer)
     if len(more) > d:
-        product = factor @ _gram(more) @ factor.T
-    else:
-        half = factor @ more.T
-        product = half @ half.T
+        return _trace_of_roots(factor @ _gram(more) @ factor.T, d)
+    half = factor @ more.T
+    return _trace_of_roots(half @ half.T, d)
+
+
+def root_trace(first: Float64[Tensor, "d d"], second: Float64[Tensor, "d d"]) -> float | None:
+    """Return tr (S1 S2)^½ of two covariance matrices, of which the first is regular.
+
+    With S1 = L Lᵀ the eigenvalues of S1 S2 are those of the symmetric Lᵀ S2 L.
+
+    Args:
+        first: positive definite.
+        second: positive semidefinite.
+
+    Returns:
+        The trace, or None where rounding leaves it unsure: S1 or S2 are nearly singular.
+
+    >>> round(root_trace(torch.diag(torch.tensor([4.0, 9.0]).double()), torch.eye(2).double()), 9)
+    5.0
+    """
+    lower, failed = torch.linalg.cholesky_ex(first)
+    return None if int(failed) else _trace_of_roots(lower.T @ second @ lower, len(first))
+
+
+def _trace_of_roots(product: Float64[Tensor, "r r"], d: int) -> float | None:
+    """Return the sum of the roots of the eigenvalues of a product of d terms, where it is sure."""
     values = torch.linalg.eigvalsh(product)
     if float(values[0]) <= 0:
         return None
