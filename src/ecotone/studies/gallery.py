@@ -22,7 +22,7 @@ def write_gallery(
     *,
     value_range: tuple[float, float] | None,
 ) -> None:
-    """Write the most suspicious generated images of a measurement, and their neighbours.
+    """Write the most suspicious generated image for each training image, and its neighbours.
 
     The suspicion is the gap ratio: the distance to the nearest training image over that to the
     nearest distinct one. Nothing is written for data that are not images, or where the training
@@ -45,7 +45,12 @@ def write_gallery(
         return
     # A second distance of 0 does not occur: distinct images differ.
     suspicion = near.distance / near.distinct_distance
-    chosen = torch.argsort(suspicion, stable=True)[:PAIRS]
+    order = torch.argsort(suspicion, stable=True).tolist()
+    # One sample for each training image copied: a gallery of the same pair tells nothing more.
+    first: dict[int, int] = {}
+    for sample in order:
+        first.setdefault(int(near.index[sample]), sample)
+    chosen = torch.tensor(list(first.values())[:PAIRS])
     index = near.index[chosen]
     tensors = {
         "generated": measurement.generated[chosen],
