@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -32,7 +33,7 @@ def watch(design: StudyDesign, events: Iterable[Event]) -> tuple[tuple[str, ...]
     return tuple(watcher.labels), ends
 
 
-class _Watcher:
+class _Watcher(ABC):
     """Keeps count of the runs; what is shown is up to those who inherit.
 
     Args:
@@ -65,9 +66,9 @@ class _Watcher:
             self.told(event)
         return unfinished
 
+    @abstractmethod
     def told(self, event: Event) -> None:
         """Show one event."""
-        raise NotImplementedError
 
 
 class _Lines(_Watcher):
