@@ -232,6 +232,21 @@ def test_each_row_has_its_own_noise_level(exact: ExactPopulation) -> None:
         assert torch.allclose(exact.log_density(x, levels)[row], alone[0], atol=1e-12)
 
 
+def test_a_stream_has_the_law_of_single_draws(exact: ExactPopulation) -> None:
+    stream = exact.stream(4000, seed=3)
+    assert stream.dtype == torch.float64
+    assert torch.equal(exact.stream(70, seed=3), stream[:70])
+    assert not torch.equal(exact.stream(70, seed=4), stream[:70])
+    single = exact.draw(4000, seed=3).flatten(1).double()
+    spread = exact.std / 4000**0.5
+    assert (stream.mean(0) - single.mean(0)).abs().max() < 10 * spread
+    assert (stream.T.cov() - single.T.cov()).abs().max() < 15 * exact.std * spread
+    total = float((stream - stream.mean(0)).square().mean())
+    assert total == pytest.approx(exact.std**2, rel=0.1)
+    with pytest.raises(ConfigError, match="draw 0"):
+        exact.stream(0, seed=0)
+
+
 def test_another_shape_is_refused(exact: ExactPopulation) -> None:
     with pytest.raises(ValueError, match="has items of shape"):
         exact.posterior_mean(torch.zeros(2, 99), torch.ones(2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ecotone.core.intervals import jackknife, mean_interval, wilson
+from ecotone.core.intervals import jackknife, mean_interval, median_interval, wilson
 from ecotone.core.seeds import generator
 
 
@@ -39,3 +39,17 @@ def test_jackknife_of_a_mean_is_its_standard_error() -> None:
     assert jackknife(mean, 40, groups=40) == pytest.approx(stats.sem(values))
     assert jackknife(mean, 40) == pytest.approx(stats.sem(values), rel=0.4)
     assert jackknife(mean, 1) is None
+
+
+def test_the_median_interval_covers_for_any_law() -> None:
+    draws = np.random.default_rng(0).pareto(0.5, size=(2000, 25))  # of infinite mean
+    middle = 0.5**-2 - 1
+    inside = [
+        low <= middle <= high
+        for row in draws
+        for low, high in [median_interval(row)[1] or (0.0, 0.0)]
+    ]
+    assert 0.94 <= np.mean(inside) <= 0.98
+    assert median_interval([2.0, np.inf, 1.0])[0] == 2.0
+    with pytest.raises(ValueError, match="no values"):
+        median_interval([])

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import bdtr, ndtri, stdtrit
 
-__all__ = ["jackknife", "mean_interval", "wilson"]
+__all__ = ["jackknife", "mean_interval", "median_interval", "wilson"]
 
 
 def wilson(successes: float, n: int, *, level: float = 0.95) -> tuple[float, float]:
@@ -59,6 +59,31 @@ def mean_interval(
     half = float(stdtrit(sample.size - 1, 0.5 + level / 2)) * float(error)
     centre = float(sample.mean())
     return centre - half, centre + half
+
+
+def median_interval(
+    values: Sequence[float] | NDArray[np.floating], *, level: float = 0.95
+) -> tuple[float, tuple[float, float] | None]:
+    """Return the median and an interval between order statistics, which holds for any law.
+
+    The interval [x_(k), x_(n+1−k)] misses with probability 2 P(B < k), B ~ Binomial(n, ½); k is
+    the largest that keeps this within 1 − level. None for too few values (fewer than six at 0.95).
+
+    Raises:
+        ValueError: for no values.
+
+    >>> median_interval([5.0, 1.0, 3.0])
+    (3.0, None)
+    >>> median_interval(range(1, 21))
+    (10.5, (6.0, 15.0))
+    """
+    sample = np.sort(np.asarray(values, dtype=np.float64))
+    n = sample.size
+    if n < 1:
+        raise ValueError("no values have no median")
+    k = int(np.searchsorted(bdtr(np.arange(n), n, 0.5), (1 - level) / 2, side="right"))
+    median = float(np.median(sample))
+    return median, None if k == 0 else (float(sample[k - 1]), float(sample[n - k]))
 
 
 def jackknife(

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -56,6 +57,30 @@ class ExactPopulation(ABC):
         self, x: Float64[Tensor, "batch dimension"], sigma: Float64[Tensor, " batch"]
     ) -> Float64[Tensor, "batch dimension"]:
         """Return the posterior mean given noised flat samples."""
+
+    @abstractmethod
+    def _stream(self, n: int, stream: np.random.Generator) -> Float64[Tensor, "n dimension"]:
+        """Draw n flat samples from one stream, one after the other."""
+
+    @property
+    @abstractmethod
+    def std(self) -> float:
+        """Standard deviation of a coordinate: √(tr Σ / d), Σ the covariance of the data."""
+
+    def stream(self, n: int, seed: int) -> Float64[Tensor, "n dimension"]:
+        """Return n flat samples in float64, all from one stream of random numbers.
+
+        The first k are the same whatever n is, as in :meth:`draw`, and the law is the same; but
+        without a stream of its own for each sample it is 15 times faster, which experiments that
+        draw thousands of sets live on.
+
+        Raises:
+            ConfigError: for n below 1.
+        """
+        if n < 1:
+            raise ConfigError(f"cannot draw {n} samples of {self.name}", hint="set n to 1 or more")
+        bits = np.random.SFC64(derive(seed, self.name, "stream"))
+        return self._stream(n, np.random.Generator(bits))
 
     def draw(self, n: int, seed: int) -> Float[Tensor, " n *shape"]:
         """Return n samples; the first k are the same whatever n is, and none are in a split.

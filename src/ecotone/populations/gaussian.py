@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,14 @@ class SingleNormal(ExactPopulation):
 
     def _sample(self, seeds: Sequence[int]) -> Tensor:
         return self.normal.sample(seeds)
+
+    def _stream(self, n: int, stream: np.random.Generator) -> Tensor:
+        return self.normal.stream(n, stream)
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of a coordinate: √(tr Σ / d)."""
+        return math.sqrt(self.normal.total_variance / self.dimension)
 
     def _log_density(self, x: Tensor, sigma: Tensor) -> Tensor:
         return self.normal.log_density(x, sigma)

@@ -115,6 +115,27 @@ class Mixture(ExactPopulation):
                 x[torch.from_numpy(rows)] = component.sample([seeds[row] for row in rows.tolist()])
         return x
 
+    def _stream(self, n: int, stream: np.random.Generator) -> Tensor:
+        # Each sample's component is drawn before any of the samples, from a stream of its own.
+        chooser, *drawers = stream.spawn(1 + len(self.components))
+        uniform = torch.from_numpy(chooser.random(n))
+        chosen = torch.searchsorted(self.weights.cumsum(0)[:-1], uniform, right=True)
+        x = torch.empty(n, self.dimension, dtype=torch.float64)
+        for k, (component, drawer) in enumerate(zip(self.components, drawers, strict=True)):
+            rows = chosen == k
+            x[rows] = component.stream(int(rows.sum()), drawer)
+        return x
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of a coordinate, the spread of the components' means included."""
+        means = torch.stack([component.mean for component in self.components])
+        centre = self.weights @ means
+        within = [float(component.total_variance) for component in self.components]
+        total = float(self.weights @ torch.tensor(within, dtype=torch.float64))
+        total += float(self.weights @ (means - centre).square().sum(1))
+        return math.sqrt(total / self.dimension)
+
     def _log_density(self, x: Tensor, sigma: Tensor) -> Tensor:
         return self._joint(x, sigma).logsumexp(1)
 

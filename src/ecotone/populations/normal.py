@@ -85,6 +85,40 @@ class Normal:
             x = x + math.sqrt(self.floor) * normal(seeds, self.mean.shape, index=1, dtype=wide)
         return self.mean + x
 
+    def stream(self, n: int, stream: np.random.Generator) -> Float64[Tensor, "n dimension"]:
+        """Draw n samples from one stream, one after the other; see :meth:`sample` for seeds."""
+        d, rank = len(self.mean), len(self.variances)
+        noisy = self.basis is not None and self.floor > 0
+        z = torch.from_numpy(stream.standard_normal((n, rank + d * noisy)))
+        x = z[:, :rank] * (self.variances - (0.0 if self.basis is None else self.floor)).sqrt()
+        if self.basis is not None:
+            x = _times(x, self.basis.T)
+        if noisy:
+            x = x + math.sqrt(self.floor) * z[:, rank:]
+        return x.add_(self.mean)
+
+    @property
+    def total_variance(self) -> float:
+        """The trace of the covariance."""
+        beyond = len(self.mean) - len(self.variances)
+        return float(self.variances.sum()) + beyond * self.floor
+
+    @property
+    def log_determinant(self) -> float:
+        """Logarithm of det Σ, −infinity where Σ has no full rank."""
+        beyond = len(self.mean) - len(self.variances)
+        if beyond and self.floor == 0:
+            return -math.inf
+        return float(self.variances.log().sum()) + (beyond and beyond * math.log(self.floor))
+
+    def covariance(self) -> Float64[Tensor, "dimension dimension"]:
+        """Return Σ itself."""
+        if self.basis is None:
+            return self.variances.diag()
+        matrix = (self.basis * (self.variances - self.floor)) @ self.basis.T
+        matrix.diagonal().add_(self.floor)
+        return matrix
+
     def log_density(
         self, x: Float64[Tensor, "batch dimension"], sigma: Float64[Tensor, " batch"]
     ) -> Float64[Tensor, " batch"]:
