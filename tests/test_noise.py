@@ -14,9 +14,12 @@ from ecotone.noise import (
     LogNormalLevels,
     alpha_bar_from_sigma,
     edm_weight,
+    generalization_from_factor,
+    generalization_from_sigma,
     karras_levels,
     log_snr_from_sigma,
     sigma_from_alpha_bar,
+    sigma_from_generalization,
     sigma_from_log_snr,
     sigma_from_time,
     time_from_sigma,
@@ -132,6 +135,25 @@ def test_the_forms_agree_with_their_definitions() -> None:
     torch.testing.assert_close(sigma_from_time(time), sigma)
     torch.testing.assert_close(sigma_from_alpha_bar(alpha**2), sigma)
     torch.testing.assert_close(sigma_from_log_snr((alpha**2 / deviation**2).log()), sigma)
+
+
+@quick
+@given(time=st.floats(0.01, 8), factor=st.floats(1e-4, 1e3))
+def test_the_generalization_parameter_is_its_definition(time: float, factor: float) -> None:
+    """y = e^{−T} x + sqrt(l(1 − e^{−2T})) ξ has the level of its noise over that of its signal."""
+    alpha = math.exp(-time)
+    sigma = math.sqrt(factor * (1 - alpha**2)) / alpha
+    generalization = generalization_from_factor(torch.tensor(factor, dtype=torch.float64), time)
+    assert generalization.item() == pytest.approx(factor / alpha**2, rel=1e-12)
+    assert sigma_from_generalization(generalization, time).item() == pytest.approx(sigma, rel=1e-9)
+    back = generalization_from_sigma(sigma_from_generalization(generalization, time), time)
+    torch.testing.assert_close(back, generalization, rtol=1e-12, atol=0)
+
+
+def test_without_a_factor_the_noise_is_that_of_the_process() -> None:
+    one = torch.ones((), dtype=torch.float64)
+    mine = sigma_from_generalization(generalization_from_factor(one, 1.3), 1.3)
+    torch.testing.assert_close(mine, sigma_from_time(1.3 * one))
 
 
 def test_ddpm_levels_agree_with_diffusers() -> None:

@@ -21,9 +21,12 @@ __all__ = [
     "LogNormalLevels",
     "alpha_bar_from_sigma",
     "edm_weight",
+    "generalization_from_factor",
+    "generalization_from_sigma",
     "karras_levels",
     "log_snr_from_sigma",
     "sigma_from_alpha_bar",
+    "sigma_from_generalization",
     "sigma_from_log_snr",
     "sigma_from_time",
     "time_from_sigma",
@@ -165,3 +168,43 @@ def alpha_bar_from_sigma(sigma: Float[Tensor, "*shape"]) -> Float[Tensor, "*shap
     ᾱ itself cannot tell levels below about sqrt(ε) of its dtype from 0 (3e−4 in float32).
     """
     return 1 / (1 + sigma**2)
+
+
+def sigma_from_generalization(
+    generalization: Float[Tensor, "*shape"], time: float
+) -> Float[Tensor, "*shape"]:
+    """Return σ = sqrt(g(1 − e^{−2T})), the one level of a one-step model with parameter g.
+
+    That model denoises y = e^{−T} x + sqrt(l(1 − e^{−2T})) ξ, where the factor l scales the noise
+    of the Ornstein–Uhlenbeck process at time T, and g = l e^{2T} is what is printed of it. Divided
+    by e^{−T} the noise has variance σ² = l(e^{2T} − 1) = g(1 − e^{−2T}).
+
+    >>> round(sigma_from_generalization(torch.tensor(1.0), time=2.0).item() ** 2, 5)
+    0.98168
+    """
+    return (-math.expm1(-2 * time) * generalization).sqrt()
+
+
+def generalization_from_sigma(
+    sigma: Float[Tensor, "*shape"], time: float
+) -> Float[Tensor, "*shape"]:
+    """Return g = σ²/(1 − e^{−2T}), the inverse of :func:`sigma_from_generalization`.
+
+    >>> sigma = sigma_from_generalization(torch.tensor(3.0), time=1.0)
+    >>> round(generalization_from_sigma(sigma, time=1.0).item(), 5)
+    3.0
+    """
+    return sigma**2 / -math.expm1(-2 * time)
+
+
+def generalization_from_factor(
+    factor: Float[Tensor, "*shape"], time: float
+) -> Float[Tensor, "*shape"]:
+    """Return g = l e^{2T} for the factor l of :func:`sigma_from_generalization`.
+
+    At l = 1 the noise is that of the process itself, and σ that of :func:`sigma_from_time`.
+
+    >>> round(generalization_from_factor(torch.tensor(1.0), time=2.0).item(), 4)
+    54.5981
+    """
+    return factor * math.exp(2 * time)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ecotone.core.seeds import torch_generator
 from ecotone.denoisers import MODELS, Denoiser, EmpiricalDenoiser, PopulationDenoiser
+from ecotone.denoisers.linear import LINEAR, LinearFit, OneStep
 
 SHAPE = (1, 8, 8)
 
@@ -41,16 +42,52 @@ def learned(name: str, **options: object) -> Denoiser:
     return model.eval().requires_grad_(False)
 
 
+def fitted(name: str, **options: object) -> LinearFit:
+    """Fit a registered linear model to the training set."""
+    return LINEAR.create(name, options).fit(TRAINING.flatten(1).double(), seed=0)
+
+
 CASES: dict[str, Callable[[], Denoiser]] = {
     "empirical": lambda: EmpiricalDenoiser(TRAINING),
     "population": lambda: PopulationDenoiser(Gaussian()),
     "mlp": lambda: learned("mlp", width=16),
     "unet": lambda: learned("unet", width=8),
+    "wiener": lambda: fitted("wiener"),
+    "wiener, covariance ridge": lambda: fitted("wiener", ridge=0.1),
+    "wiener, weight ridge": lambda: fitted("wiener", ridge=0.1, convention="weight"),
+    "wiener, stopped": lambda: fitted("wiener", stopping_time=2.0),
 }
+
+ONE_LEVEL: dict[str, tuple[Callable[[], Denoiser], float]] = {
+    "one_step": (lambda: fitted("one_step"), OneStep().sigma)
+}
+"""Denoisers that know one level alone, and that level."""
+
+SHRINKING = {"wiener, weight ridge", "wiener, stopped"}
+"""Those that take some of the sample for noise even where there is none."""
 
 
 def test_every_registered_model_has_a_case() -> None:
-    assert set(MODELS) <= set(CASES)
+    assert {*MODELS, *LINEAR} <= {*CASES, *ONE_LEVEL}
+
+
+@pytest.mark.parametrize("name", sorted(ONE_LEVEL))
+def test_a_denoiser_of_one_level_keeps_the_contract_there(name: str) -> None:
+    build, level = ONE_LEVEL[name]
+    denoiser, sigma = build(), torch.full((5,), level)
+    x = noisy(sigma)
+    clean = denoiser(x, sigma)
+    assert clean.dtype == x.dtype
+    assert clean.shape == x.shape
+    torch.testing.assert_close(denoiser(x[2:3], sigma[2:3]), clean[2:3], rtol=1e-4, atol=1e-5)
+    wide = denoiser(x.double(), sigma.double())
+    assert wide.dtype == torch.float64
+    torch.testing.assert_close(clean.double(), wide, rtol=1e-4, atol=1e-5)
+    for shape in ((), (2,), (5, 1)):
+        with pytest.raises((ValueError, TypeError)):
+            denoiser(x, torch.ones(shape))
+    with pytest.raises((ValueError, TypeError)):
+        denoiser(torch.zeros(5, *SHAPE, dtype=torch.int64), sigma)
 
 
 @pytest.fixture(params=sorted(CASES), scope="module")
@@ -119,6 +156,7 @@ def test_finite_at_every_level(denoiser: Denoiser, sigma: float) -> None:
     assert bool(denoiser(noisy(levels), levels).isfinite().all())
 
 
-def test_without_noise_a_training_sample_is_left_as_it_is(denoiser: Denoiser) -> None:
-    clean = denoiser(TRAINING, torch.full((12,), 1e-5))
+@pytest.mark.parametrize("name", sorted(set(CASES) - SHRINKING))
+def test_without_noise_a_training_sample_is_left_as_it_is(name: str) -> None:
+    clean = CASES[name]()(TRAINING, torch.full((12,), 1e-5))
     torch.testing.assert_close(clean, TRAINING, rtol=0, atol=1e-4)

@@ -40,7 +40,14 @@ class UNetPlan:
     multiple: int
 
     @classmethod
-    def derive(cls, width: int, shape: Sequence[int]) -> UNetPlan:
+    def derive(
+        cls,
+        width: int,
+        shape: Sequence[int],
+        *,
+        attention: bool | None = None,
+        blocks: int | None = None,
+    ) -> UNetPlan:
         """Derive the plan; at (3, 32, 32) and width 128 it is DDPM's (Ho et al. 2020, app. B).
 
         - Levels: halve the shorter side while it is 8 or more, so the lowest has 4 to 7 (2 levels
@@ -53,13 +60,18 @@ class UNetPlan:
         Args:
             width: channels at the top.
             shape: of one image, (channels, height, width).
+            attention: True for self-attention at every level of 16 or less and in the middle, False
+                for none; where None, as above.
+            blocks: residual blocks a level; where None, as above.
 
         Raises:
-            ConfigError: for a width that is not a multiple of 4 (of 32 above 128), or a shape that
-                is not an image's.
+            ConfigError: for a width that is not a multiple of 4 (of 32 above 128), fewer blocks
+                than one, or a shape that is not an image's.
 
         >>> UNetPlan.derive(128, (3, 32, 32)).channels
         (128, 256, 256, 256)
+        >>> UNetPlan.derive(100, (1, 8, 8), attention=True, blocks=3).attention
+        (True, True)
         """
         if len(shape) != 3 or min(shape) < 1:
             raise ConfigError(
@@ -72,6 +84,8 @@ class UNetPlan:
                 f"width = {width} does not divide into groups of channels",
                 hint="give a multiple of 4 up to 128, of 32 above, such as 32 or 128",
             )
+        if blocks is not None and blocks < 1:
+            raise ConfigError(f"blocks = {blocks} is too small", hint="give 1 or more")
         side = min(shape[1:])
         levels = 1
         while side >> (levels - 1) >= 8:
@@ -79,11 +93,16 @@ class UNetPlan:
         multiple = 2 ** (levels - 1)
         large = side >= 16
         padded = -(-side // multiple) * multiple
+        sides = [padded >> level for level in range(levels)]
+        if attention is None:
+            attending = tuple(large and 9 <= each <= 16 for each in sides)
+        else:
+            attending = tuple(attention and each <= 16 for each in sides)
         return cls(
             channels=(width, *[2 * width] * (levels - 1)),
-            attention=tuple(large and 9 <= padded >> level <= 16 for level in range(levels)),
-            middle_attention=large,
-            blocks=2 if large else 1,
+            attention=attending,
+            middle_attention=large if attention is None else attention,
+            blocks=blocks or (2 if large else 1),
             groups=min(32, width // 4),
             multiple=multiple,
         )
@@ -139,22 +158,32 @@ class UNet(nn.Module):
 
 
 def unet(
-    width: int = 32, dropout: float = 0.0, *, shape: Sequence[int], sigma_data: float
+    width: int = 32,
+    dropout: float = 0.0,
+    attention: bool | None = None,
+    blocks: int | None = None,
+    *,
+    shape: Sequence[int],
+    sigma_data: float,
 ) -> Preconditioned:
     """Build a U-Net with EDM preconditioning; :meth:`UNetPlan.derive` says what the width sets.
 
-    Its initial weights come from torch's global random numbers.
+    Its initial weights come from torch's global random numbers. On (1, 8, 8) images it has 12.93
+    million parameters at width 100 with attention and three blocks.
 
     Args:
         width: channels at the top level, a multiple of 4 (of 32 above 128).
         dropout: share of channels dropped in training, from 0 to below 1.
+        attention: True for self-attention at every level of 16 pixels or less, False for none; None
+            for what the size of the images sets.
+        blocks: residual blocks a level; None for what the size of the images sets.
         shape: of one image, (channels, height, width).
         sigma_data: standard deviation of the training data.
 
     Raises:
-        ConfigError: for a width, dropout or shape out of range.
+        ConfigError: for a width, dropout, number of blocks or shape out of range.
     """
     if not 0 <= dropout < 1:
         raise ConfigError(f"dropout = {dropout} is no share", hint="give 0 or more, below 1")
-    plan = UNetPlan.derive(width, shape)
+    plan = UNetPlan.derive(width, shape, attention=attention, blocks=blocks)
     return Preconditioned(UNet(plan, channels=shape[0], dropout=dropout), sigma_data=sigma_data)
