@@ -19,15 +19,19 @@ from ecotone.features.pca import PrincipalComponents
 from ecotone.features.pixels import Pixels
 from ecotone.measures import MEASURES, Evidence, neighbours
 from ecotone.measures.closeness import closer_to_training_share
+from ecotone.measures.coordinates import distances
 from ecotone.measures.denoising import denoising_losses
 from ecotone.measures.fidelity import frechet_reading, kid_reading
 from ecotone.measures.frechet import frechet_distance
 from ecotone.measures.kernels import kid
+from ecotone.measures.onset import onset_readings
+from ecotone.measures.sliced import sliced_wasserstein2
 
 NAMES = re.compile(
     r"copied_share_gap_ratio(_floor)?|copied_share_holdout_quantile(_floor)?"
     r"|closer_to_training_share|frechet_holdout|(frechet|kid)_(holdout|training)_matched"
     r"|denoising_(loss_training|loss_holdout|gap)\[sigma=[0-9.e+-]+\]|denoising_gap"
+    r"|e_(training|original)_generated|delta(_null)?"
 )
 MEASURED = list(MEASURES)
 
@@ -82,7 +86,7 @@ def test_readings_are_finite_named_and_have_intervals(name: str, usual: Evidence
 
 def test_all_names_of_the_results_table_are_there(usual: Evidence) -> None:
     found = set(everything(usual))
-    assert len(found) == 4 + 1 + 5 + 7 * 3 + 1
+    assert len(found) == 4 + 1 + 5 + 7 * 3 + 1 + 4
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -132,6 +136,9 @@ def test_a_generator_of_pure_copies_is_seen_by_every_measure(duplicated: bool) -
     assert found["closer_to_training_share"].value == 1
     assert found["frechet_training_matched"].value < found["frechet_holdout_matched"].value
     assert found["kid_training_matched"].value < found["kid_holdout_matched"].value
+    assert found["e_training_generated"].value == pytest.approx(0, abs=1e-10)
+    assert found["delta"].high is not None
+    assert found["delta"].high < 0
     # The perfect memorizer.
     assert found["denoising_gap"].low is not None
     assert found["denoising_gap"].low > 0
@@ -147,6 +154,7 @@ def test_the_holdout_in_the_place_of_generated_images_is_at_the_floor() -> None:
     assert abs(found["copied_share_holdout_quantile"].value - quantile.value) <= 1 / 150
     assert found["closer_to_training_share"].value == 0
     assert found["frechet_holdout"].value == pytest.approx(0, abs=1e-8)
+    assert found["e_original_generated"].value == pytest.approx(0, abs=1e-10)
 
 
 def test_a_population_of_honest_images_shows_no_copying() -> None:
@@ -158,6 +166,12 @@ def test_a_population_of_honest_images_shows_no_copying() -> None:
     assert closer.low is not None
     assert closer.high is not None
     assert closer.low <= 0.5 <= closer.high
+    # The training set's own chance is not in the interval.
+    copies = onset_readings(
+        generated=images(200, 1), training=images(200, 1), original=images(200, 2), seed=3
+    )
+    off = found["delta"].value - found["delta_null"].value
+    assert abs(off) < abs(copies["delta"].value) / 5
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -192,11 +206,14 @@ def test_what_cannot_be_had_is_left_out(name: str) -> None:
     [
         closer_to_training_share,
         denoising_losses,
+        distances,
         frechet_distance,
         frechet_reading,
         kid,
         kid_reading,
         neighbours,
+        onset_readings,
+        sliced_wasserstein2,
     ],
 )
 def test_sets_are_given_by_name(function) -> None:

@@ -32,5 +32,6 @@ MEASURES: Registry[dict[str, Reading]] = Registry(
         "closeness": "ecotone.measures.closeness:closeness",
         "fidelity": "ecotone.measures.fidelity:fidelity",
         "denoising": "ecotone.measures.denoising:denoising",
+        "onset": "ecotone.measures.onset:onset",
     },
 )
