@@ -42,6 +42,9 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/neighbours.py
 	$(BIN)/python benchmarks/frechet.py
+	$(BIN)/python benchmarks/distances.py
+	$(BIN)/python benchmarks/coordinates.py
+	$(BIN)/python benchmarks/onset_linear.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/command_line.py
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ecotone.denoisers import MODELS
 from ecotone.populations import POPULATIONS
-from ecotone.studies import Event, execute_run, load_design
+from ecotone.studies import Event, RunConfig, execute_run, load_design
 from ecotone.studies.run import split_of
 from ecotone.studies.store import RunFolder
 
@@ -70,6 +70,7 @@ def loop_against_bare() -> None:
     # Measured seldom; the chunks that are timed hold no measurement.
     design = load_design("digits", ["n=64", f"training.steps={steps}", f"monitor.first={steps}"])
     config = design.cells[0].config
+    assert isinstance(config, RunConfig)
     population = POPULATIONS.create("digits", {})
     training = split_of(config, population).training
     sigma_data = float(training.std())

@@ -6,8 +6,13 @@ import pytest
 import yaml
 
 from ecotone.core import ConfigError
-from ecotone.studies import load_design, preset_names
+from ecotone.studies import Cell, RunConfig, load_design, preset_names
 from tiny_study import TINY, write_study
+
+
+def trained(cell: Cell) -> RunConfig:
+    assert isinstance(cell.config, RunConfig)
+    return cell.config
 
 
 def test_cells_are_factors_times_seeds(tmp_path: Path) -> None:
@@ -18,7 +23,7 @@ def test_cells_are_factors_times_seeds(tmp_path: Path) -> None:
     assert len(cells) == 8
     assert [cell.config.seed for cell in cells] == [0, 1] * 4
     assert cells[0].factors == {"training.learning_rate": 1e-3, "n": 4}
-    assert cells[-1].config.training.learning_rate == 0.01
+    assert trained(cells[-1]).training.learning_rate == 0.01
     assert len({cell.config.identity("data") for cell in cells}) == 8
 
 
@@ -39,7 +44,7 @@ def test_settings_reach_every_field(tiny: Path) -> None:
     assert [dict(cell.factors) for cell in design.cells] == [
         {"n": n, "model.width": width} for n in (16, 32) for width in (8, 16)
     ]
-    config = design.cells[0].config
+    config = trained(design.cells[0])
     assert (config.training.steps, config.seed, config.holdout) == (500, 3, 30)
     one = load_design(str(tiny), ["n=5"]).cells
     assert [dict(cell.factors) for cell in one] == [{"n": 5}]
@@ -61,7 +66,7 @@ def test_a_list_is_a_value_where_the_field_takes_one(tmp_path: Path) -> None:
     levels = load_design(path, ["population.spectrum=[[1, 0.5], [2, 1]]", "n=[4]"]).cells
     assert [cell.factors["population.spectrum"] for cell in levels] == ["[1.0,0.5]", "[2.0,1.0]"]
     (one, _) = load_design(path, ["monitor.measures=[copying]"]).cells
-    assert one.config.monitor.measures == ("copying",)
+    assert trained(one).monitor.measures == ("copying",)
 
 
 def test_settings_reach_sections_left_to_their_defaults(tmp_path: Path) -> None:
@@ -70,9 +75,9 @@ def test_settings_reach_sections_left_to_their_defaults(tmp_path: Path) -> None:
     design = load_design(
         str(path), ["sampler.steps=7", "monitor.features.components=[2, 3]", "n=4"]
     )
-    assert [cell.config.monitor.features.options["components"] for cell in design.cells] == [2, 3]
-    assert design.cells[0].config.sampler.options["steps"] == 7
-    assert load_design(str(path), ["model=mlp"]).cells[0].config.model.options["width"] == 128
+    assert [trained(cell).monitor.features.options["components"] for cell in design.cells] == [2, 3]
+    assert trained(design.cells[0]).sampler.options["steps"] == 7
+    assert trained(load_design(str(path), ["model=mlp"]).cells[0]).model.options["width"] == 128
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,10 @@ def study(
             "e.g. --set n=[32,64]. May be repeated.",
         ),
     ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="Size of a study that has several, such as small or paper; the first."),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Runs side by side; as many as the cores allow unless given."),
@@ -83,8 +87,8 @@ def study(
     from ecotone.studies import StudyFolder, load_design, measuring_share, run_study
 
     settings = settings or []
-    design = load_design(name_or_file, settings)
-    folder = out or Path("ecotone-runs") / design.name
+    design = load_design(name_or_file, settings, scale=scale)
+    folder = out or Path("ecotone-runs") / (f"{design.name}-{scale}" if scale else design.name)
     if StudyFolder(folder, design).replaces_another_design():
         told = (
             "holds this study in another design: its runs stay, its tables and report are replaced"
@@ -96,6 +100,7 @@ def study(
     except KeyboardInterrupt:
         words = ["ecotone", "study", name_or_file, "--out", str(folder)]
         words += [word for setting in settings for word in ("--set", setting)]
+        words += [] if scale is None else ["--scale", scale]
         words += [] if workers is None else ["--workers", str(workers)]
         typer.echo(f"\nInterrupted; every run is saved. Go on with:\n  {_shell(words)}", err=True)
         sys.exit(INTERRUPTED)
@@ -129,6 +134,7 @@ def report(
 def list_() -> None:
     """List the ready-made studies and what a study can be made of."""
     from ecotone.denoisers import MODELS
+    from ecotone.denoisers.linear import LINEAR
     from ecotone.features import FEATURES
     from ecotone.measures import MEASURES
     from ecotone.populations import POPULATIONS
@@ -136,11 +142,15 @@ def list_() -> None:
     from ecotone.studies import load_design, preset_names
 
     typer.echo("Studies (ecotone study NAME):")
+    width = max(map(len, preset_names()))
     for name in preset_names():
-        typer.echo(f"  {name:<14} {load_design(name).header.title}")
+        header = load_design(name).header
+        scales = f" (--scale {'|'.join(header.scales)})" if header.scales else ""
+        typer.echo(f"  {name:<{width}}  {header.title}{scales}")
     for title, registry in (
         ("Populations (population.kind)", POPULATIONS),
         ("Models (model.kind)", MODELS),
+        ("Linear models (model.kind, where experiment is linear)", LINEAR),
         ("Samplers (sampler.kind)", SAMPLERS),
         ("Feature spaces (monitor.features.kind)", FEATURES),
         ("Measures (monitor.measures)", MEASURES),

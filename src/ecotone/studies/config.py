@@ -1,15 +1,17 @@
-"""What one training run is, to the last field; equal configurations are the same run."""
+"""What one run is, to the last field; equal configurations are the same run."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ecotone.core import ConfigError
 from ecotone.core.errors import nearest
 from ecotone.core.records import content_hash
+from ecotone.core.registry import Registry
 from ecotone.denoisers import MODELS
 from ecotone.features import FEATURES
 from ecotone.measures import MEASURES
@@ -17,12 +19,28 @@ from ecotone.populations import POPULATIONS
 from ecotone.samplers import SAMPLERS
 from ecotone.training import Plan
 
-__all__ = ["MonitorConfig", "RunConfig", "Tenant", "TrainingConfig", "parse"]
+__all__ = [
+    "ExperimentConfig",
+    "MonitorConfig",
+    "NamedTenant",
+    "RunConfig",
+    "Tenant",
+    "Tenants",
+    "TrainingConfig",
+    "complete",
+    "parse",
+]
 
 FORMAT = 1
 """Raised when the same configuration would give other bytes, so that old runs are not reused."""
 
+DEFAULT_MEASURES = ("copying", "closeness", "fidelity", "denoising")
+"""What is measured unless a study says otherwise."""
+
 Model = TypeVar("Model", bound=BaseModel)
+
+Tenants = dict[str, tuple[Registry[Any], str | None]]
+"""Fields that name a tenant: their registry, and the tenant that is there by default."""
 
 
 class Tenant(BaseModel):
@@ -104,12 +122,74 @@ class MonitorConfig(_Section):
     share: float = Field(default=0.12, gt=0, lt=1)
     first: int = Field(default=50, ge=1)
     per_decade: int = Field(default=12, ge=1)
-    measures: tuple[str, ...] = tuple(MEASURES)
+    measures: tuple[str, ...] = DEFAULT_MEASURES
     features: Annotated[Tenant, _or("pca")] = Tenant(kind="pca")
 
 
-class RunConfig(_Section):
-    """One run: data, model, training, sampling, measuring, seed.
+class ExperimentConfig(_Section, ABC):
+    """What every kind of run has: a population, a seed, and a length to report progress by.
+
+    Args:
+        population: where the data come from.
+        seed: of everything random in the run.
+    """
+
+    kind: ClassVar[str]
+    """Name of the experiment, as a study's ``experiment`` says it."""
+    tenants: ClassVar[Tenants]
+    always: ClassVar[tuple[str, ...]]
+    """Fields that are columns of the tables whether or not they vary."""
+    within: ClassVar[frozenset[str]] = frozenset({"seed"})
+    """Fields that differ between the runs of one combination of factors."""
+
+    population: NamedTenant
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @classmethod
+    def runs(
+        cls, record: Mapping[str, Any], seeds: Sequence[int], *, where: str
+    ) -> list[ExperimentConfig]:
+        """Return the runs, complete, that one combination of factors takes."""
+        return [parse(cls, {**record, "seed": seed}, where=where).completed() for seed in seeds]
+
+    @abstractmethod
+    def completed(self) -> ExperimentConfig:
+        """Return it with options checked, and all that is left to defaults written out."""
+
+    @property
+    @abstractmethod
+    def length(self) -> int:
+        """Steps until the run is finished."""
+
+    @property
+    @abstractmethod
+    def threads(self) -> int:
+        """CPU threads it computes with."""
+
+    @property
+    @abstractmethod
+    def on_gpu(self) -> bool:
+        """Whether it takes a GPU for itself."""
+
+    def identity(self, fingerprint: str) -> str:
+        """Return the run's name: a hash of its configuration and of the content of its data."""
+        record = {"format": FORMAT, "data": fingerprint, "config": self.model_dump(mode="json")}
+        if self.kind != RunConfig.kind:
+            record["experiment"] = self.kind
+        return content_hash(record)[:16]
+
+
+def complete(registry: Registry[Any], tenant: Tenant, *given: str) -> dict[str, Any]:
+    """Return a tenant as a record with every option written out.
+
+    Raises:
+        ConfigError: for an unknown tenant or option; the nearest known one is named.
+    """
+    return {"kind": tenant.kind} | registry.check(tenant.kind, tenant.options, given=given)
+
+
+class RunConfig(ExperimentConfig):
+    """One training run: data, model, training, sampling, measuring, seed.
 
     Args:
         population: where the data come from.
@@ -123,7 +203,15 @@ class RunConfig(_Section):
         seed: of everything random in the run.
     """
 
-    population: NamedTenant
+    kind = "training"
+    tenants: ClassVar[Tenants] = {
+        "population": (POPULATIONS, None),
+        "model": (MODELS, None),
+        "sampler": (SAMPLERS, "heun"),
+        "monitor.features": (FEATURES, "pca"),
+    }
+    always = ("n",)
+
     n: int = Field(ge=2)
     holdout: int = Field(ge=2)
     duplicates: Duplicates = Duplicates()
@@ -131,7 +219,21 @@ class RunConfig(_Section):
     training: TrainingConfig
     sampler: Annotated[Tenant, _or("heun")] = Tenant(kind="heun")
     monitor: MonitorConfig = MonitorConfig()
-    seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @property
+    def length(self) -> int:
+        """Training steps."""
+        return self.training.steps
+
+    @property
+    def threads(self) -> int:
+        """CPU threads it computes with."""
+        return self.training.threads
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it takes a GPU for itself."""
+        return self.training.device != "cpu"
 
     def completed(self) -> RunConfig:
         """Return it with tenants' options checked, and all that is left to defaults written out.
@@ -145,9 +247,6 @@ class RunConfig(_Section):
         if not self.monitor.measures:
             raise ConfigError("monitor.measures is empty", hint="known: " + ", ".join(MEASURES))
 
-        def complete(registry: Any, tenant: Tenant, *given: str) -> dict[str, Any]:
-            return {"kind": tenant.kind} | registry.check(tenant.kind, tenant.options, given=given)
-
         record = self.model_dump(mode="json")
         record["population"] = complete(POPULATIONS, self.population)
         record["model"] = complete(MODELS, self.model, "shape", "sigma_data")
@@ -160,11 +259,6 @@ class RunConfig(_Section):
         if self.training.checkpoint_every is None:
             record["training"]["checkpoint_every"] = max(1, self.training.steps // 20)
         return RunConfig.model_validate(record)
-
-    def identity(self, fingerprint: str) -> str:
-        """Return the run's name: a hash of its configuration and of the content of its data."""
-        record = {"format": FORMAT, "data": fingerprint, "config": self.model_dump(mode="json")}
-        return content_hash(record)[:16]
 
 
 def parse(form: type[Model], record: Mapping[str, Any], *, where: str) -> Model:

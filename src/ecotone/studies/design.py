@@ -1,4 +1,4 @@
-"""A study: factors × seeds over any field of the run, from YAML and ``--set``."""
+"""A study: factors × seeds over any field of the run, from YAML, ``--scale`` and ``--set``."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ecotone.core import ConfigError
 from ecotone.core.errors import nearest
 from ecotone.core.records import canonical_json
-from ecotone.core.registry import Registry
-from ecotone.denoisers import MODELS
-from ecotone.features import FEATURES
-from ecotone.populations import POPULATIONS
-from ecotone.samplers import SAMPLERS
-from ecotone.studies.config import RunConfig, parse
+from ecotone.studies.config import ExperimentConfig, RunConfig, parse
+from ecotone.studies.linear_config import LinearConfig
 
-__all__ = ["Cell", "StudyDesign", "load_design", "preset_names"]
+__all__ = ["FORMS", "Cell", "Scalar", "StudyDesign", "load_design", "preset_names"]
 
 Scalar = int | float | str | bool
+
+FORMS: dict[str, type[ExperimentConfig]] = {form.kind: form for form in (RunConfig, LinearConfig)}
+"""What a run is made of, by the name of the experiment."""
 
 
 class _Header(BaseModel):
@@ -38,18 +37,17 @@ class _Header(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     title: str = ""
     description: str = ""
+    experiment: str = RunConfig.kind
+    scales: dict[str, dict[str, Any]] = {}
     factors: dict[str, list[Any]] = {}
     seeds: list[int] = Field(default=[0], min_length=1)
 
 
 _HEADER_KEYS = set(_Header.model_fields)
-_RUN_KEYS = set(RunConfig.model_fields) - {"seed"}
-_TENANTS: dict[str, tuple[Registry[Any], str | None]] = {
-    "population": (POPULATIONS, None),
-    "model": (MODELS, None),
-    "sampler": (SAMPLERS, "heun"),
-    "monitor.features": (FEATURES, "pca"),
-}
+
+
+def _fields(form: type[ExperimentConfig]) -> set[str]:
+    return set(form.model_fields) - {"seed"}
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,13 @@ class Cell:
     """One run of a study.
 
     Args:
-        factors: the value of every factor; always has ``n``.
+        factors: the value of every factor, and of what the experiment always tells: ``n`` of a
+            training run.
         config: of the run, complete.
     """
 
     factors: Mapping[str, Scalar]
-    config: RunConfig
+    config: ExperimentConfig
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,18 @@ class StudyDesign:
         header: name, title, factors and seeds.
         base: fields of the run that all cells share, as written.
         source: file or preset it was read from, for errors.
+        scale: which of the study's scales it is, None where it has none.
     """
 
     header: _Header
     base: Mapping[str, Any]
     source: str
+    scale: str | None = None
+
+    @property
+    def form(self) -> type[ExperimentConfig]:
+        """What its runs are made of."""
+        return FORMS[self.header.experiment]
 
     @property
     def name(self) -> str:
@@ -91,10 +97,10 @@ class StudyDesign:
         Raises:
             ConfigError: for a field that does not exist or a value that cannot be.
         """
-        header = self.header
+        header, form = self.header, self.form
         for path in header.factors:
-            if path.partition(".")[0] not in _RUN_KEYS:
-                hint = "give seeds: [...]" if path == "seed" else nearest(path, _RUN_KEYS)
+            if path.partition(".")[0] not in _fields(form):
+                hint = "give seeds: [...]" if path == "seed" else nearest(path, _fields(form))
                 raise ConfigError(
                     f"factor {path!r} in {self.source} is no field of a run", hint=hint
                 )
@@ -106,9 +112,8 @@ class StudyDesign:
             record = deepcopy(dict(self.base))
             for path, level in zip(header.factors, levels, strict=True):
                 _put(record, path, level, self.source)
-            for seed in header.seeds:
-                config = parse(RunConfig, record | {"seed": seed}, where=self.source).completed()
-                names = dict.fromkeys([*header.factors, "n"])
+            for config in form.runs(record, header.seeds, where=self.source):
+                names = dict.fromkeys([*header.factors, *form.always])
                 factors = {path: _get(config, path) for path in names}
                 cells.append(Cell(factors, config))
         if len({canonical_json(cell.config.model_dump(mode="json")) for cell in cells}) < len(
@@ -117,9 +122,21 @@ class StudyDesign:
             raise ConfigError(f"{self.source} names the same run twice in its factors or seeds")
         return tuple(cells)
 
+    def summary(self) -> list[dict[str, Any]]:
+        """Return every combination of factors with its complete configuration.
+
+        What tells the runs of one combination apart (seeds, blocks of replicates) is left out.
+        """
+        combinations: dict[str, dict[str, Any]] = {}
+        for cell in self.cells:
+            key = canonical_json(dict(cell.factors))
+            config = cell.config.model_dump(mode="json", exclude=set(cell.config.within))
+            combinations.setdefault(key, {"factors": dict(cell.factors), "config": config})
+        return list(combinations.values())
+
     def to_record(self) -> dict[str, Any]:
         """Return the design as it would be written in YAML."""
-        header = self.header.model_dump(exclude_defaults=True)
+        header = self.header.model_dump(exclude_defaults=True, exclude={"scales"})
         return {**header, "seeds": self.header.seeds, **self.base}
 
 
@@ -132,24 +149,34 @@ def preset_names() -> list[str]:
     return sorted(item.name.removesuffix(".yaml") for item in _presets() if item.is_file())
 
 
-def load_design(name_or_file: str, settings: Iterable[str] = ()) -> StudyDesign:
+def load_design(
+    name_or_file: str, settings: Iterable[str] = (), *, scale: str | None = None
+) -> StudyDesign:
     """Read a study and apply settings to it.
 
     Args:
         name_or_file: a ready-made study's name, or a YAML file.
         settings: ``"key=value"`` with a dotted key and a YAML value. A list given to a field that
             takes one value makes that field a factor.
+        scale: one of the study's ``scales``, whose settings are applied first; the first of them
+            where None.
 
     Raises:
-        ConfigError: for an unknown study, an unreadable file, an unknown key or a wrong value.
+        ConfigError: for an unknown study, scale or key, an unreadable file, or a wrong value.
 
     >>> design = load_design("digits", ["n=[32,64]", "training.steps=500"])
     >>> [cell.factors["n"] for cell in design.cells]
     [32, 64]
     """
     record, source = _read(name_or_file)
+    form = _form(record, source)
     record["factors"] = record.get("factors") or {}
     _check_factors(record["factors"], source)
+    scales = record.get("scales") or {}
+    if scale is not None or scales:
+        scale, changes = _scale(scales, scale, source)
+        for key, value in changes.items():
+            _apply(record, form, str(key), value, where=f"scale {scale} of {source}")
     settings = list(settings)
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -160,26 +187,62 @@ def load_design(name_or_file: str, settings: Iterable[str] = ()) -> StudyDesign:
             value = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is the latter
             raise ConfigError(f"{where} is not a YAML value", hint="try it in quotes") from error
-        top = key.partition(".")[0]
-        if top not in _HEADER_KEYS | _RUN_KEYS:
-            raise ConfigError(f"unknown key {key!r}", hint=nearest(key, _HEADER_KEYS | _RUN_KEYS))
-        factors = record["factors"]
-        if top in _HEADER_KEYS:
-            _put(record, key, value, where)
-            _check_factors(record["factors"], where)
-        elif key in factors or (isinstance(value, list) and not _takes(record, key, value)):
-            factors[key] = value if isinstance(value, list) else [value]
-        else:
-            _put(record, key, value, where)
-    unknown = [key for key in record if key not in _HEADER_KEYS | _RUN_KEYS]
+        if key in {"experiment", "scales"}:
+            raise ConfigError(f"--set cannot change {key!r}", hint="give another study")
+        _apply(record, form, key, value, where=where)
+    known = _HEADER_KEYS | _fields(form)
+    unknown = [key for key in record if key not in known]
     if unknown:
-        hint = nearest(str(unknown[0]), _HEADER_KEYS | _RUN_KEYS)
+        hint = nearest(str(unknown[0]), known)
         raise ConfigError(f"unknown key {str(unknown[0])!r} in {source}", hint=hint)
     if settings:
         source = f"{source} with --set {' --set '.join(settings)}"
     header = parse(_Header, {k: v for k, v in record.items() if k in _HEADER_KEYS}, where=source)
-    base = {key: value for key, value in record.items() if key in _RUN_KEYS}
-    return StudyDesign(header, base, source)
+    base = {key: value for key, value in record.items() if key in _fields(form)}
+    return StudyDesign(header, base, source, scale)
+
+
+def _form(record: Mapping[str, Any], source: str) -> type[ExperimentConfig]:
+    kind = record.get("experiment", RunConfig.kind)
+    if not isinstance(kind, str) or kind not in FORMS:
+        hint = nearest(str(kind), FORMS)
+        raise ConfigError(f"unknown experiment {kind!r} in {source}", hint=hint)
+    return FORMS[kind]
+
+
+def _scale(scales: object, scale: str | None, source: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the scale asked for, or the first, and what it sets."""
+    if not isinstance(scales, dict) or not all(isinstance(s, dict) for s in scales.values()):
+        hint = "write scales: {small: {training.steps: 100}}"
+        raise ConfigError(f"scales = {scales!r} in {source} is no mapping", hint=hint)
+    if not scales:
+        raise ConfigError(f"{source} has no scales", hint="leave --scale out")
+    scale = next(iter(scales)) if scale is None else scale
+    if scale not in scales:
+        raise ConfigError(f"unknown scale {scale!r} of {source}", hint=nearest(scale, scales))
+    return scale, scales[scale]
+
+
+def _apply(
+    record: dict[str, Any],
+    form: type[ExperimentConfig],
+    key: str,
+    value: object,
+    *,
+    where: str,
+) -> None:
+    """Set a field of the study or of its runs; levels for a field of one value make it a factor."""
+    top, factors = key.partition(".")[0], record["factors"]
+    known = _HEADER_KEYS | _fields(form)
+    if top not in known:
+        raise ConfigError(f"unknown key {key!r}", hint=nearest(key, known))
+    if top in _HEADER_KEYS:
+        _put(record, key, value, where)
+        _check_factors(record["factors"], where)
+    elif key in factors or (isinstance(value, list) and not _takes(form, record, key, value)):
+        factors[key] = value if isinstance(value, list) else [value]
+    else:
+        _put(record, key, value, where)
 
 
 def _presets() -> Sequence[Traversable]:
@@ -215,23 +278,26 @@ def _check_factors(factors: object, where: str) -> None:
         raise ConfigError(f"factors = {factors!r} in {where} is no mapping", hint=hint)
 
 
-def _takes(record: Mapping[str, Any], key: str, value: list[Any]) -> bool:
+def _takes(
+    form: type[ExperimentConfig], record: Mapping[str, Any], key: str, value: list[Any]
+) -> bool:
     """Tell whether a field of the run takes this list itself; if not, its items are levels."""
     place, _, option = key.rpartition(".")
-    if place in _TENANTS:
-        registry, default = _TENANTS[place]
+    if place in form.tenants:
+        registry, default = form.tenants[place]
         tenant: Any = record
         for part in place.split("."):
             tenant = tenant.get(part) if isinstance(tenant, dict) else None
         kind = tenant.get("kind", default) if isinstance(tenant, dict) else tenant or default
         return isinstance(kind, str) and kind in registry and registry.admits(kind, option, value)
-    form: Any = RunConfig
+    field: Any = form
     for part in key.split("."):
-        if not hasattr(form, "model_fields") or part not in form.model_fields:
+        if not hasattr(field, "model_fields") or part not in field.model_fields:
             return False
-        form = form.model_fields[part].annotation
+        info = field.model_fields[part]
+        field = info.annotation
     try:
-        TypeAdapter(form).validate_python(value)
+        TypeAdapter(field).validate_python(value)
     except ValidationError:
         return False
     return True
@@ -249,7 +315,7 @@ def _put(record: dict[str, Any], path: str, value: object, where: str) -> None:
     place[last] = value
 
 
-def _get(config: RunConfig, path: str) -> Scalar:
+def _get(config: ExperimentConfig, path: str) -> Scalar:
     """Return the value at a path of a complete configuration."""
     value: Any = config.model_dump(mode="json")
     for part in path.split("."):

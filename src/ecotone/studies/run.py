@@ -1,11 +1,9 @@
-"""One run, from its configuration to its sealed folder; resumes where it was interrupted."""
+"""One training run, from its configuration to its sealed folder; resumes where it stopped."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
@@ -17,6 +15,7 @@ from ecotone.features import FEATURES
 from ecotone.populations import POPULATIONS, Population, Split, plant_duplicates
 from ecotone.samplers import SAMPLERS
 from ecotone.studies.config import RunConfig
+from ecotone.studies.events import Event
 from ecotone.studies.gallery import write_gallery
 from ecotone.studies.store import RunFolder, RunRecord
 from ecotone.training import (
@@ -30,38 +29,7 @@ from ecotone.training import (
     train,
 )
 
-__all__ = ["Event", "check_run", "execute_run", "split_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What a study's watcher is told.
-
-    Args:
-        kind: ``"waiting"`` or ``"already"`` (finished earlier) before the runs; then for each
-            ``"started"``, ``"step"``, ``"measuring"`` and one of ``"finished"``, ``"failed"``,
-            ``"stopped"`` and ``"crashed"``.
-        run: identity of the run.
-        step: training steps taken so far.
-        steps: steps the run will take.
-        detail: why it failed; what it measures.
-    """
-
-    kind: Literal[
-        "waiting",
-        "already",
-        "started",
-        "step",
-        "measuring",
-        "finished",
-        "failed",
-        "stopped",
-        "crashed",
-    ]
-    run: str
-    step: int
-    steps: int
-    detail: str = ""
+__all__ = ["check_run", "execute_run", "split_of"]
 
 
 def split_of(config: RunConfig, population: Population) -> Split:

@@ -16,11 +16,11 @@ from typing import IO
 
 from ecotone.core import ConfigError
 from ecotone.populations import POPULATIONS, Population
-from ecotone.studies.config import RunConfig
+from ecotone.studies.config import ExperimentConfig
 from ecotone.studies.design import StudyDesign
-from ecotone.studies.run import Event, check_run, execute_run
+from ecotone.studies.events import Event
+from ecotone.studies.experiments import EXPERIMENTS
 from ecotone.studies.store import RunFolder, StudyFolder
-from ecotone.studies.tables import write_tables
 
 __all__ = ["default_workers", "run_study"]
 
@@ -34,7 +34,7 @@ _MALLOC = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 
-Job = tuple[RunConfig, RunFolder]
+Job = tuple[ExperimentConfig, RunFolder]
 Events = Generator[Event, None, None]
 
 
@@ -43,9 +43,9 @@ def default_workers(design: StudyDesign) -> int:
     import torch
 
     configs = [cell.config for cell in design.cells]
-    if torch.cuda.is_available() and any(c.training.device != "cpu" for c in configs):
+    if torch.cuda.is_available() and any(config.on_gpu for config in configs):
         return 1
-    return max(1, min(len(configs), _cores() // max(c.training.threads for c in configs)))
+    return max(1, min(len(configs), _cores() // max(config.threads for config in configs)))
 
 
 def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> Events:
@@ -71,7 +71,7 @@ def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> 
     identities = _identities(configs)
     if workers is None:
         workers = default_workers(design)
-    threads = max(config.training.threads for config in configs)
+    threads = max(config.threads for config in configs)
     if workers * threads > _cores() and workers > 1:
         raise ConfigError(
             f"{workers} workers of {threads} threads exceed this machine's {_cores()} cores",
@@ -82,7 +82,7 @@ def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> 
         jobs: list[Job] = []
         for config, identity in zip(configs, identities, strict=True):
             run = folder.run(identity)
-            record, steps = run.record(), config.training.steps
+            record, steps = run.record(), config.length
             finished = record is not None and record.status == "finished"
             yield Event("already" if finished else "waiting", identity, 0, steps)
             if record is None:
@@ -98,14 +98,15 @@ def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> 
             with closing(events):
                 yield from events
         finally:
-            write_tables(out, design.cells, [folder.run(identity) for identity in identities])
+            runs = [folder.run(identity) for identity in identities]
+            EXPERIMENTS[design.form.kind].write_tables(out, design.cells, runs)
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _identities(configs: Sequence[RunConfig]) -> list[str]:
+def _identities(configs: Sequence[ExperimentConfig]) -> list[str]:
     """Return every run's identity, having tried that the data give it its images."""
     populations: dict[str, Population] = {}
     identities = []
@@ -114,14 +115,14 @@ def _identities(configs: Sequence[RunConfig]) -> list[str]:
         if key not in populations:
             tenant = config.population
             populations[key] = POPULATIONS.create(tenant.kind, tenant.options)
-        check_run(config, populations[key])
+        EXPERIMENTS[config.kind].check(config, populations[key])
         identities.append(config.identity(populations[key].fingerprint))
     return identities
 
 
 def _in_turn(jobs: Sequence[Job]) -> Events:
     for config, folder in jobs:
-        yield from execute_run(config, folder)
+        yield from EXPERIMENTS[config.kind].execute(config, folder)
 
 
 class _Worker:
@@ -163,7 +164,11 @@ class _Worker:
         """Hand it a run."""
         self.job = job
         config, folder = job
-        order = {"config": config.model_dump(mode="json"), "folder": str(folder.path)}
+        order = {
+            "experiment": config.kind,
+            "config": config.model_dump(mode="json"),
+            "folder": str(folder.path),
+        }
         self._tell(order)
 
     def stop(self) -> None:
@@ -199,7 +204,7 @@ def _in_processes(jobs: Sequence[Job], count: int) -> Events:
     """Carry out jobs in worker processes, yielding their events as they come."""
     waiting = list(reversed(jobs))
     heard: queue.SimpleQueue[tuple[_Worker, Event | None]] = queue.SimpleQueue()
-    threads = max((config.training.threads for config, _ in jobs), default=1)
+    threads = max((config.threads for config, _ in jobs), default=1)
     workers: set[_Worker] = set()
 
     def start() -> None:
@@ -216,8 +221,8 @@ def _in_processes(jobs: Sequence[Job], count: int) -> Events:
                 workers.discard(worker)
                 if worker.job is not None:
                     config, folder = worker.job
-                    steps = config.training.steps
-                    yield Event("crashed", folder.identity, 0, steps, worker.last_words())
+                    words = worker.last_words()
+                    yield Event("crashed", folder.identity, 0, config.length, words)
                 worker.end()
                 if waiting:
                     start()

@@ -14,14 +14,21 @@ from filelock import FileLock, Timeout
 
 from ecotone.core import Reading, RecordError
 from ecotone.core.records import PARTIAL, content_hash, read_json, write_json
-from ecotone.studies.config import RunConfig
+from ecotone.studies.config import ExperimentConfig
 from ecotone.studies.design import Scalar, StudyDesign
 
 __all__ = ["RunFolder", "RunRecord", "Status", "StudyFolder", "measuring_share"]
 
 Status = Literal["finished", "failed", "unfinished"]
 
-_WRITTEN = ("runs", "results.parquet", "references.parquet", "runs.parquet", "report.html")
+_WRITTEN = (
+    "runs",
+    "results.parquet",
+    "references.parquet",
+    "replicates.parquet",
+    "runs.parquet",
+    "report.html",
+)
 """What a study writes into its folder, beside study.json."""
 
 _SEALED = (
@@ -30,6 +37,7 @@ _SEALED = (
     "references.json",
     "checkpoint.safetensors",
     "gallery.safetensors",
+    "replicates.json",
 )
 
 
@@ -63,7 +71,7 @@ class RunFolder:
         self.checkpoint = path / "checkpoint.safetensors"
         self.gallery = path / "gallery.safetensors"
 
-    def begin(self, config: RunConfig) -> None:
+    def begin(self, config: ExperimentConfig) -> None:
         """Write down what the run is."""
         write_json(self.path / "config.json", config.model_dump(mode="json"))
 
@@ -147,6 +155,24 @@ class RunFolder:
             }
         except (TypeError, ValueError, AttributeError) as error:
             raise RecordError(f"cannot read {path}: {error}", hint="run the study again") from error
+
+    def write_values(self, values: Mapping[str, Any]) -> None:
+        """Write the raw values of the replicates done so far."""
+        write_json(self.path / "replicates.json", values)
+
+    def values(self) -> dict[str, Any]:
+        """Return the raw values of the replicates done, by number; none where none are written.
+
+        Raises:
+            RecordError: where the file is harmed.
+        """
+        path = self.path / "replicates.json"
+        if not path.exists():
+            return {}
+        values = read_json(path)
+        if not isinstance(values, dict) or not all(key.isdecimal() for key in values):
+            raise RecordError(f"{path} holds no replicates", hint="run the study again")
+        return values
 
     def add_time(self, *, training: float, measuring: float) -> None:
         """Add wall seconds spent; they decide nothing and are kept apart from the results."""
@@ -255,8 +281,11 @@ class StudyFolder:
                 "title": self.design.header.title or self.design.name,
                 "description": self.design.header.description,
                 "design": self.design.to_record(),
+                "experiment": self.design.header.experiment,
+                "scale": self.design.scale,
                 "factors": factors,
                 "seeds": self.design.header.seeds,
+                "cells": self.design.summary(),
                 "versions": {"python": platform.python_version()}
                 | {package: version(package) for package in packages},
                 "machine": {

@@ -15,16 +15,16 @@ from ecotone.core.records import write_atomic
 from ecotone.studies.design import Cell, Scalar
 from ecotone.studies.store import RunFolder, RunRecord
 
-__all__ = ["write_tables"]
+__all__ = ["ENDS", "NUMBERS", "factor_types", "write_table", "write_tables"]
 
-_NUMBERS = {
+NUMBERS = {
     "measure": pl.String,
     "value": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
     "samples": pl.Int64,
 }
-_ENDS = {
+ENDS = {
     "run": pl.String,
     "status": pl.String,
     "steps": pl.Int64,
@@ -63,15 +63,16 @@ def write_tables(path: Path, cells: Sequence[Cell], folders: Sequence[RunFolder]
             results += _rows(lead | {"step": step}, readings)
         for name, readings in standards.items():
             references += _rows(lead | {"reference": name}, readings)
-    lead_types = {**_factor_types(cell.factors for cell in cells), "seed": pl.Int64}
-    _write(path / "results.parquet", results, {**lead_types, "step": pl.Int64, **_NUMBERS})
-    _write(
-        path / "references.parquet", references, {**lead_types, "reference": pl.String, **_NUMBERS}
+    lead_types = {**factor_types(cell.factors for cell in cells), "seed": pl.Int64}
+    write_table(path / "results.parquet", results, {**lead_types, "step": pl.Int64, **NUMBERS})
+    write_table(
+        path / "references.parquet", references, {**lead_types, "reference": pl.String, **NUMBERS}
     )
-    _write(path / "runs.parquet", runs, {**lead_types, **_ENDS})
+    write_table(path / "runs.parquet", runs, {**lead_types, **ENDS})
 
 
-def _write(path: Path, rows: list[dict[str, Any]], types: Mapping[str, Any]) -> None:
+def write_table(path: Path, rows: list[dict[str, Any]], types: Mapping[str, Any]) -> None:
+    """Write rows to a parquet file: whole, and the same bytes for the same rows."""
     buffer = io.BytesIO()
     pl.DataFrame(rows, schema=dict(types), orient="row").write_parquet(buffer)
     write_atomic(path, buffer.getvalue())
@@ -91,7 +92,7 @@ def _rows(lead: Mapping[str, Any], readings: Mapping[str, Reading]) -> list[dict
     ]
 
 
-def _factor_types(cells: Iterable[Mapping[str, Scalar]]) -> dict[str, Any]:
+def factor_types(cells: Iterable[Mapping[str, Scalar]]) -> dict[str, Any]:
     """Return a column type for every factor: whole numbers, numbers, truth values or text."""
     levels: dict[str, list[Scalar]] = {}
     for cell in cells:

@@ -1,6 +1,7 @@
 """A process that carries out runs, told what to do on standard input.
 
-Each line in is JSON: ``{"config": {...}, "folder": "..."}`` to carry out a run, or
+Each line in is JSON: ``{"experiment": "...", "config": {...}, "folder": "..."}`` to carry out a
+run, or
 ``{"stop": true}`` to save and stop it. Each line out is an event. When standard input closes, the
 study that asked is gone, and the process ends at once: what is on disk can be resumed.
 """
@@ -39,16 +40,18 @@ def main() -> None:
 
     threading.Thread(target=listen, daemon=True).start()
 
-    from ecotone.studies.config import RunConfig
-    from ecotone.studies.run import Event, execute_run
+    from ecotone.studies.design import FORMS
+    from ecotone.studies.events import Event
+    from ecotone.studies.experiments import EXPERIMENTS
     from ecotone.studies.store import RunFolder
 
     while True:
         order = orders.get()
         folder = RunFolder(Path(order["folder"]))
         try:
-            config = RunConfig.model_validate(order["config"])
-            for event in execute_run(config, folder, should_stop=stopping.is_set):
+            config = FORMS[order["experiment"]].model_validate(order["config"])
+            execute = EXPERIMENTS[config.kind].execute
+            for event in execute(config, folder, should_stop=stopping.is_set):
                 print(json.dumps(asdict(event)), file=events)
         except EcotoneError as error:
             event = Event("crashed", folder.identity, 0, 0, str(error))

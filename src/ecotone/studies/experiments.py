@@ -1,0 +1,54 @@
+"""The kinds of experiment that a study can repeat over its factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from ecotone.populations import Population
+from ecotone.studies import linear_run, linear_tables, run, tables
+from ecotone.studies.config import RunConfig
+from ecotone.studies.design import Cell
+from ecotone.studies.events import Event
+from ecotone.studies.linear_config import LinearConfig
+from ecotone.studies.store import RunFolder
+
+__all__ = ["EXPERIMENTS", "Experiment"]
+
+
+@runtime_checkable
+class Execute(Protocol):
+    """Carries out a run, or what is left of it, yielding events; see :func:`.run.execute_run`."""
+
+    def __call__(
+        self, config: Any, folder: RunFolder, *, should_stop: Callable[[], bool] = ...
+    ) -> Generator[Event, None, None]:
+        """Carry it out."""
+        ...
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a study needs to know of an experiment, beside the form of its configuration.
+
+    Args:
+        check: tries that a run can be had, and raises where it cannot; nothing is written.
+        execute: carries a run out, or what is left of it; killed at any moment and called again
+            it ends with the same bytes.
+        write_tables: writes the study's tables from its run folders.
+    """
+
+    check: Callable[[Any, Population], None]
+    execute: Execute
+    write_tables: Callable[[Path, Sequence[Cell], Sequence[RunFolder]], None]
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    RunConfig.kind: Experiment(run.check_run, run.execute_run, tables.write_tables),
+    LinearConfig.kind: Experiment(
+        linear_run.check_run, linear_run.execute_run, linear_tables.write_tables
+    ),
+}
+"""Experiments by the name that a study's ``experiment`` says."""
