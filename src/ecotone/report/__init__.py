@@ -12,7 +12,8 @@ def build(folder: Path) -> Path:
 
     Args:
         folder: what a study wrote: ``study.json``, ``results.parquet``, ``runs.parquet``, and,
-            where there are any, ``references.parquet`` and the runs' galleries.
+            where there are any, ``references.parquet`` and the runs' galleries; of a linear
+            study, ``replicates.parquet``. ``study.json`` says which kind of study it is.
 
     Returns:
         ``folder/report.html``: below 5 MB, opens offline, asks the network for nothing. The same

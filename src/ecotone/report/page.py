@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from ecotone.core.records import write_atomic
 from ecotone.report.colours import colour_rules
 from ecotone.report.curves import Figure, Group
+from ecotone.report.densities import DensitySection, density_section, density_verdict
 from ecotone.report.findings import Findings, find
 from ecotone.report.gallery import Gallery, RawGallery, encode, fit_pairs, read_gallery
 from ecotone.report.lines import levels
+from ecotone.report.onset_page import build_linear_page
 from ecotone.report.panels import copying, denoising, quality
 from ecotone.report.phases import HEATS, phase_figure
+from ecotone.report.render import about_study, assets, render
 from ecotone.report.scaling import onset_figure
-from ecotone.report.study import Condition, Study, read_study
+from ecotone.report.study import Condition, Study, experiment, read_study
 from ecotone.report.svg import drawing_style
 from ecotone.report.tables import Table, numbers_table, reference_table, run_table
 from ecotone.report.text import clean
@@ -43,13 +37,13 @@ LARGEST_DRAWINGS = 2_500_000
 MOST_LEVELS = 16
 """Lines a panel shows; of more levels, evenly chosen ones are drawn."""
 
-_SATURATING = re.compile(r"1/τ_(?:mem|gen) = α \+ β/n")
-_POWER = re.compile(r"n\^(−?[\d.]+|γ)")
-
 
 @dataclass(frozen=True)
 class Section:
-    """What one condition's runs show; ``levels`` says how many of how many are drawn."""
+    """What one condition's runs show.
+
+    ``levels`` says how many of how many are drawn, ``turned`` whether any onset could be had.
+    """
 
     heading: str
     sentences: tuple[str, ...]
@@ -57,11 +51,14 @@ class Section:
     groups: tuple[Group, ...]
     numbers: Table
     levels: tuple[int, int]
+    densities: DensitySection | None
+    turned: bool
 
     @property
     def size(self) -> int:
         """How many characters its drawings take."""
-        figures = (*self.onsets, *(one for group in self.groups for one in group.figures))
+        figures = [*self.onsets, *(one for group in self.groups for one in group.figures)]
+        figures += self.densities.figures if self.densities else ()
         return sum(len(figure.drawing) for figure in figures)
 
 
@@ -87,7 +84,10 @@ def build_page(folder: Path) -> Path:
     Raises:
         RecordError: where the folder cannot be read or written to, or holds no reading.
     """
-    study = read_study(Path(folder))
+    folder = Path(folder)
+    if experiment(folder) == "linear":
+        return build_linear_page(folder)
+    study = read_study(folder)
     findings = find(study)
     raws = _galleries(study)
     noun = "training images" if raws else "training samples"
@@ -96,40 +96,42 @@ def build_page(folder: Path) -> Path:
         for index, found in enumerate(findings):
             if sum(section.size for section in sections) < LARGEST_DRAWINGS:
                 sections.append(_section(study, found, f"c{index}"))
-    script = _asset("hover.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    dense = any(section.densities for section in sections)
     facts: dict[str, Any] = {
         "study": study,
-        "description": clean(study.about.get("description") or ""),
-        "verdict": verdict(study, findings, noun=noun),
+        "verdict": _verdict(study, findings, sections, noun),
+        "turned": any(found.onsets for found in findings) or not dense,
         "runs": run_table(study, [onset for found in findings for onset in found.onsets]),
         "sections": sections,
         "left_out": len(findings) - len(sections),
         "references": reference_table(study),
-        "versions": _facts(study.about.get("versions")),
-        "machine": _facts(study.about.get("machine")),
-        "seeds": ", ".join(clean(seed) for seed in study.about.get("seeds") or ()),
-        "design": yaml.safe_dump(
-            study.about.get("design") or {},
-            sort_keys=False,
-            allow_unicode=True,
-            default_flow_style=None,
-        ),
-        "script": Markup(script),  # noqa: S704 (our own file)
-        "script_hash": digest,
-        "style": Markup(_asset("style.css") + _colours(study)),  # noqa: S704
+        **about_study(study.about),
+        **assets(_colours(study)),
         "albums": [],
         "albums_left_out": 0,
     }
-    template = _environment().get_template("report.html.j2")
-    rest = len(template.render(facts).encode())
+    rest = len(render("report.html.j2", facts).encode())
     # The pictures take what the rest leaves.
     budget = int(0.95 * (LARGEST_PAGE - rest))
     facts["albums"] = albums = _albums(raws, budget)
     facts["albums_left_out"] = len(raws) - len(albums)
     target = study.folder / "report.html"
-    write_atomic(target, template.render(facts).encode())
+    write_atomic(target, render("report.html.j2", facts).encode())
     return target
+
+
+def _verdict(
+    study: Study, findings: Sequence[Findings], sections: Sequence[Section], noun: str
+) -> str:
+    """Return the study's answer: of copying, or where only Δ was read, of the two distances."""
+    told = [section for section in sections if section.densities is not None]
+    dense = [section.densities for section in told if section.densities is not None]
+    if not dense:
+        return verdict(study, findings, noun=noun)
+    said = density_verdict(dense, [section.heading for section in told])
+    if not any(found.onsets for found in findings):
+        return said
+    return f"{verdict(study, findings, noun=noun)} {said}"
 
 
 def _section(study: Study, found: Findings, key: str) -> Section:
@@ -155,6 +157,8 @@ def _section(study: Study, found: Findings, key: str) -> Section:
         groups=tuple(group for group in groups if group.figures),
         numbers=numbers_table(study, found.condition),
         levels=(len(chosen), len(present)),
+        densities=density_section(study, found.condition, key),
+        turned=bool(found.onsets),
     )
 
 
@@ -183,42 +187,9 @@ def _albums(raws: Mapping[str, RawGallery], budget: int) -> list[Album]:
     return albums
 
 
-def _facts(record: object) -> list[tuple[str, str]]:
-    """Return a record of versions or of the machine as rows."""
-    if not isinstance(record, dict):
-        return []
-    return [(clean(name), clean(value)) for name, value in record.items()]
-
-
 def _colours(study: Study) -> str:
     """Return the CSS variables of levels and shades."""
     count = max(len(study.levels(condition)) for condition in study.conditions)
     count = min(count, MOST_LEVELS)
     ordered = study.runs[study.axis].dtype.is_numeric()
     return colour_rules(count, HEATS, ordered=ordered)
-
-
-def _asset(name: str) -> str:
-    return (files("ecotone.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _powers(text: str) -> Markup:
-    """Return a sentence with exponents and subscripts raised and lowered."""
-    said = str(escape(text)).replace(" %", "\N{NO-BREAK SPACE}%")
-    said = _POWER.sub(r"<i>n</i><sup>\1</sup>", said)
-    said = _SATURATING.sub(r"<span class='formula'>\g<0></span>", said)
-    # What was escaped stays so; only our own symbols are marked up.
-    return Markup(re.sub(r"τ_(mem|gen)", r"<i>τ</i><sub>\1</sub>", said))  # noqa: S704
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("ecotone.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["powers"] = _powers
-    return environment

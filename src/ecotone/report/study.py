@@ -13,7 +13,7 @@ from ecotone.core.errors import RecordError
 from ecotone.core.records import read_json
 from ecotone.report.text import clean
 
-__all__ = ["Condition", "Study", "read_study"]
+__all__ = ["Condition", "Study", "experiment", "read_study"]
 
 RESULT_COLUMNS = ("seed", "step", "measure", "value", "low", "high", "samples")
 RUN_COLUMNS = ("seed", "run", "status", "steps", "failed_step", "reason")
@@ -82,6 +82,19 @@ class Study:
         """Return the levels of the axis factor under a condition, in order."""
         values = condition.of(self.runs)[self.axis].unique().to_list()
         return sorted(values, key=lambda value: (value is None, value))
+
+
+def experiment(folder: Path) -> str:
+    """Return what kind of experiment a study folder holds: ``"training"`` or ``"linear"``.
+
+    Raises:
+        RecordError: where there is no study there.
+    """
+    if not folder.is_dir():
+        raise RecordError(f"there is no study folder {folder}", hint="name a folder a study wrote")
+    about = read_json(folder / "study.json")
+    kind = about.get("experiment") if isinstance(about, dict) else None
+    return kind if isinstance(kind, str) else "training"
 
 
 def read_study(folder: Path) -> Study:

@@ -46,6 +46,7 @@ _VARIABLES = {
 }
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _FAMILY = re.compile(r"font-family: [^;]*;\s*")
+_LOWERED = re.compile(r"(?<![A-Za-z])(τ|E|N|c|n|p)_(mem|gen|TG|OG|T|O|S|G|c)(?![A-Za-z_])")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 _SETTINGS = {
@@ -220,12 +221,19 @@ class Drawing:
 
 
 def _lower(text: ElementTree.Element) -> None:
-    """Write τ_mem and τ_gen with the names of the onsets as subscripts."""
-    before, sign, name = (text.text or "").partition("τ_")
-    if sign and name in {"mem", "gen"}:
-        text.text = f"{before}τ"
+    """Write τ_mem, E_TG, N_O and their like with subscripts."""
+    # Text, symbol, subscript, and again: whatever stands outside the pattern comes first.
+    parts = _LOWERED.split(text.text or "")
+    if len(parts) == 1:
+        return
+    text.text = parts[0] + parts[1]
+    for index in range(2, len(parts), 3):
         lowered = ElementTree.SubElement(text, "tspan", {"dy": "0.28em", "font-size": "75%"})
-        lowered.text = name
+        lowered.text = parts[index]
+        rest = parts[index + 1] + (parts[index + 2] if index + 2 < len(parts) else "")
+        if rest:
+            raised = ElementTree.SubElement(text, "tspan", {"dy": "-0.21em"})
+            raised.text = rest
 
 
 def _variable(match: re.Match[str]) -> str:

@@ -89,7 +89,15 @@ def run_table(study: Study, onsets: Sequence[Onset]) -> Table:
         "best Fréchet distance",
     )
     caption = "Runs, with 95 % intervals beneath the values."
+    # A study that measures no copying has no columns on it.
+    kept = [i for i in range(len(head)) if i < len(study.varying) + 2 or _any(rows, i)]
+    if len(kept) == len(study.varying) + 2:
+        head, rows = tuple(head[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
     return Table(caption, head, tuple(rows), keys=len(study.varying) + 1)
+
+
+def _any(rows: Sequence[Sequence[Cell]], column: int) -> bool:
+    return any(row[column] != ABSENT for row in rows)
 
 
 def reference_table(study: Study) -> Table | None:
