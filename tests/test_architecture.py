@@ -6,22 +6,28 @@ import ast
 import re
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ecotone"
 
 
 # What cannot say in a docstring what it is.
 OTHERS = {
+    "report/templates/base.html.j2": "What every page has: head, style, script, versions.",
     "report/templates/hover.js": "Tooltips, by mouse and by keyboard.",
-    "report/templates/report.html.j2": "The page.",
-    "report/templates/style.css": "Its look on light and dark screens and on paper.",
-    "studies/presets/digits.yaml": "The demo's study.",
+    "report/templates/onset.html.j2": "The page of a linear study.",
+    "report/templates/parts.html.j2": "Figures and tables as every page shows them.",
+    "report/templates/report.html.j2": "The page of a study that trains.",
+    "report/templates/style.css": "Their look on light and dark screens and on paper.",
 }
 
 
 def described(path: Path) -> str:
-    """Return the first line of a module's docstring."""
+    """Return the first line of a module's docstring, or a ready-made study's title."""
     name = path.relative_to(SOURCE).as_posix()
+    if path.suffix == ".yaml":
+        return yaml.safe_load(path.read_text())["title"]
     if path.suffix != ".py":
         return OTHERS[name]
     told = ast.get_docstring(ast.parse(path.read_text()))
