@@ -67,8 +67,32 @@ def test_help_needs_no_torch(run: Run) -> None:
 
 def test_list_names_what_there_is(run: Run) -> None:
     listed = run("list").out
-    for name in ("digits", "gaussian", "unet", "heun", "copying", "pca"):
+    for name in (
+        "digits",
+        "onset-linear",
+        "gaussian",
+        "unet",
+        "one_step",
+        "heun",
+        "copying",
+        "pca",
+    ):
         assert name in listed
+    assert "(--scale small|paper)" in listed
+
+
+def test_a_scale_of_a_linear_study_ends_in_a_report(run: Run, tmp_path: Path) -> None:
+    study = tmp_path / "line.yaml"
+    study.write_text(
+        "{name: line, experiment: linear, population: gaussian, model: one_step, dimension: 3,"
+        " n: [2, 6, 12], originals: 40, scales: {small: {replicates: 4}, large: {replicates: 9}}}"
+    )
+    out = tmp_path / "out"
+    told = run("study", study, "--scale", "large", "--out", out, "--workers", 1)
+    assert f"Report: {out / 'report.html'}" in told.out
+    assert "replicates 0 to 8" not in told.err  # one block needs no telling apart
+    assert set(pl.read_parquet(out / "results.parquet")["samples"].to_list()) == {9}
+    refused(run("study", study, "--scale", "larg", "--out", out), "unknown scale 'larg'")
 
 
 def test_a_study_ends_in_a_report(run: Run, tiny: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ecotone.measures.pair_bounds import PowerSum, eight_bit_sum, upper_tiles
+from ecotone.measures.pair_bounds import PowerSum, TileSums, eight_bit_sum, upper_tiles
 from ecotone.measures.products import eight_bit_products_are_exact
 
 
@@ -47,8 +47,53 @@ def test_eight_bits_bound_the_sum(n: int, d: int, scale: float, tail: float, see
     span = float(u.min()), float(u.max())
     found = eight_bit_sum(lambda piece: u[piece], n=n, d=d, span=span, tile=(16, 32))
     if found is not None:
-        low, high = found.bounds(math.log2(n * (n - 1)))
+        low, high = found.whole.bounds(math.log2(n * (n - 1)))
         assert low <= log2_directly(u) <= high
+
+
+@given(
+    n=st.integers(33, 90),
+    d=st.integers(4, 40),
+    scale=st.sampled_from([0.02, 0.4, 2.0, 9.0]),
+    far=st.sampled_from([0.0, 300.0]),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=60, deadline=None)
+def test_some_tiles_are_bounded_by_themselves(
+    n: int, d: int, scale: float, far: float, seed: int
+) -> None:
+    if not eight_bit_products_are_exact(d, torch.device("cpu")):
+        pytest.skip("no exact 8-bit products here")
+    generator = torch.Generator().manual_seed(seed)
+    u = scale * torch.randn(n, d, dtype=torch.float64, generator=generator)
+    # Two halves a long way apart: what is between them can weigh too little to be told.
+    u[n // 2 :, 0] += far**0.5
+    span = float(u.min()), float(u.max())
+    found = eight_bit_sum(lambda piece: u[piece], n=n, d=d, span=span, tile=(16, 32))
+    if found is None:
+        return
+    terms = -torch.cdist(u, u).square().fill_diagonal_(math.inf)
+    tiles = []
+    for rows, across in upper_tiles(n, 16, 32):
+        for columns in across:
+            log = float(torch.logsumexp(terms[rows, columns] * math.log(2), (0, 1))) / math.log(2)
+            tiles.append(log + (0 if rows == columns else 1))
+    truth = torch.tensor(tiles)
+    assert len(found.shares) == len(truth)
+    assert float(found.shares.sum()) == pytest.approx(1)
+    for seed in range(4):
+        among = torch.rand(len(truth), generator=generator) < 0.5
+        low, high = found.bounds(among, math.log2(n * (n - 1)))
+        whole = float(torch.logsumexp(truth[among] * math.log(2), 0)) / math.log(2)
+        assert low <= whole <= high
+
+
+def test_no_tiles_weigh_nothing() -> None:
+    found = TileSums(PowerSum(0.0, 0.1, 0.0), torch.tensor([1.0, 0.0], dtype=torch.float64))
+    assert found.bounds(torch.tensor([False, False]), 4.0) == (-math.inf, -math.inf)
+    assert found.bounds(torch.tensor([True, False]), 4.0) == (-0.1, 0.1)
+    low, high = found.bounds(torch.tensor([False, True]), 4.0)
+    assert low == -math.inf and high < -50
 
 
 def test_points_on_integers_lose_only_the_chord() -> None:
@@ -65,8 +110,8 @@ def test_points_on_integers_lose_only_the_chord() -> None:
         tile=(64, 128),
     )
     assert found is not None
-    assert found.doubt < 1e-3
-    assert found.log2 == pytest.approx(log2_directly(u), abs=0.05)
+    assert found.whole.doubt < 1e-3
+    assert found.whole.log2 == pytest.approx(log2_directly(u), abs=0.05)
 
 
 def test_bounds_without_doubt_are_the_error() -> None:

@@ -194,3 +194,8 @@ def test_scales_are_settings_applied_first(tmp_path: Path) -> None:
         load_design(write(tmp_path, scales={"small": 3}))
     with pytest.raises(ConfigError, match=r"unknown experiment 'liner'.*linear"):
         load_design(write(tmp_path, experiment="liner"))
+
+
+def test_blocks_are_told_apart(tmp_path: Path) -> None:
+    cells = load_design(write(tmp_path)).cells
+    assert [cell.config.part for cell in cells[:2]] == ["replicates 0 to 24", "replicates 25 to 27"]

@@ -103,7 +103,8 @@ def signs(random, draw, n, originals, variances, *, published=False) -> float:
         both = covariance + np.diag(variances)
         far = model.mean @ np.linalg.solve(both, model.mean)
         own = np.log(2) + d / 2 * np.log(2 * std2) - 0.5 * (np.linalg.slogdet(both)[1] + far)
-        own_pairs = -np.inf
+        squared = np.prod(np.sqrt(std2 / variances))  # ∫ p² · (4π std²)^(d/2)
+        own_pairs = np.log(squared - 1) if squared > 1 + 1e-12 else -np.inf
     else:
         fresh = random.standard_normal((originals, d)) * np.sqrt(variances)
         own, own_pairs = overlap(fresh), pairs(fresh)

@@ -88,6 +88,18 @@ def test_the_density_itself_is_always_nearer_in_high_dimensions():
     assert predicted(300, None, **options) == 1
 
 
+@pytest.mark.parametrize("n", [12, 30, 90])
+def test_the_density_of_anisotropic_data_has_a_pair_term(n):
+    random, variances = np.random.default_rng(0), np.arange(1, 25.0) ** -0.5
+
+    def draw():
+        return one_step(random, n, variances, NOISE)
+
+    found = share(draw, n, None, variances, 60)
+    law = predicted(n, None, variances, model="one_step", noise=NOISE, fits=40)
+    assert law == pytest.approx(found, abs=0.06 + 3.5 * math.sqrt(found * (1 - found) / 60))
+
+
 def test_it_is_a_function_of_its_seed_and_free_of_units():
     options = {"originals": 1000, "model": "one_step", "fits": 10}
     one = predicted(30, variances=np.ones(16), noise=1.0, **options)

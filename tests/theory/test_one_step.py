@@ -97,3 +97,18 @@ def test_a_generated_gaussian_without_volume():
             theory.log_det_shifted(n, shift)
     with pytest.raises(ValueError, match="above 0"):
         OneStepTheory(10, 0.0)
+
+
+def test_the_shift_of_the_mean_counts_where_noise_is_strong():
+    """Typical KL(population ‖ generated) at g' = 3, where the mean's part is a tenth of it."""
+    random, d, n, noise = np.random.default_rng(0), 20, 400, 3.0
+    rows = []
+    for _ in range(200):
+        model = one_step(random, n, np.ones(d), noise)
+        rows.append(0.5 * model.mean @ np.linalg.solve(model.covariance, model.mean))
+    law = OneStepTheory(d, noise)
+    inverse = (n - d) / (law.kept * (n - law.detached))
+    whole = law.kl_population_generated(n)
+    assert whole is not None
+    part = whole - 0.5 * d * (inverse - 1 + math.log(law.kept))
+    assert part == pytest.approx(np.mean(rows), rel=0.1)

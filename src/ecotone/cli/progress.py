@@ -47,7 +47,7 @@ class _Watcher(ABC):
         self.finished = 0
         self._labels = [
             ", ".join(f"{name}={level}" for name, level in cell.factors.items())
-            + (f", seed={cell.config.seed}" if len(design.header.seeds) > 1 else "")
+            + (f", {cell.config.part}" if len(design.cells) > len(design.summary()) else "")
             for cell in design.cells
         ]
         self.labels: dict[str, str] = {}

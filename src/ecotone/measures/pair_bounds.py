@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float64, Int8
+from jaxtyping import Bool, Float64, Int8
 from torch import Tensor
 
 from ecotone.measures.products import EightBit, eight_bit_products_are_exact
 
-__all__ = ["PowerSum", "eight_bit_sum", "upper_tiles"]
+__all__ = ["PowerSum", "TileSums", "eight_bit_sum", "upper_tiles"]
 
 _int_mm: Any = getattr(torch, "_int_mm", None)
 """Private to torch; called only where ``eight_bit_products_are_exact``."""
@@ -27,6 +27,12 @@ _ONE = 1 << 23
 
 _ABOVE, _BELOW = 100, 126
 """Powers of 2 over and under the largest term that a float32 sum holds, denormals left out."""
+
+_NEAR = 128 * _ONE
+"""Shifts of exponents below this, in bits, keep every step within an int32."""
+
+_TELLS = 2.0**-60
+"""Shares of a sum below this may be made of terms that were raised."""
 
 _CHORD = 1 - 1 / math.log(2) - math.log2(math.log(2))
 """By how much 1 + f exceeds 2^f at most for f in 0 … 1, in base-2 logarithms: 0.086."""
@@ -64,6 +70,29 @@ class PowerSum(NamedTuple):
         return float(low), float(high)
 
 
+class TileSums(NamedTuple):
+    """Σ 2^−m_ij of each tile of pairs by itself."""
+
+    whole: PowerSum
+    """Of all tiles."""
+    shares: Float64[Tensor, " tiles"]
+    """Of each tile in the sum, in the order of :func:`upper_tiles`."""
+
+    def bounds(self, among: Bool[Tensor, " tiles"], pairs: float) -> tuple[float, float]:
+        """Return bounds on the base-2 logarithm of the true sum over some tiles.
+
+        Args:
+            among: which.
+            pairs: base-2 logarithm of the number of pairs in all tiles, or in those.
+        """
+        share = float(self.shares[among].sum())
+        if share == 0 and not bool(among.any()):
+            return -math.inf, -math.inf
+        log2 = self.whole.log2 + math.log2(max(share, _TELLS))
+        low, high = self.whole._replace(log2=log2).bounds(pairs)
+        return (low if share > _TELLS else -math.inf), high
+
+
 def upper_tiles(n: int, rows: int, columns: int) -> Iterator[tuple[slice, Iterator[slice]]]:
     """Yield rows, and the columns from their first one on: their own, then wider pieces.
 
@@ -83,8 +112,10 @@ def eight_bit_sum(
     d: int,
     span: tuple[float, float],
     tile: tuple[int, int],
-) -> PowerSum | None:
+) -> TileSums | None:
     """Return Σ_{i≠j} 2^−|u_i − u_j|² of points rounded to 8 bits, with what rounding took.
+
+    It is had tile by tile of :func:`upper_tiles`.
 
     Args:
         take: gives the points u of a slice.
@@ -94,7 +125,7 @@ def eight_bit_sum(
         tile: rows and columns of a product.
 
     Returns:
-        The sum, or None where 8-bit products cannot be had for so many dimensions.
+        The sums, or None where 8-bit products cannot be had for so many dimensions.
     """
     # The step between neighbouring integers, chosen so that step²·2^24 is a whole number.
     rate = max(1, math.ceil(((span[1] - span[0]) / 255) ** 2 * 2 * _ONE))
@@ -109,8 +140,13 @@ def eight_bit_sum(
         piece = slice(start, start + tile[1])
         values[piece], squares[piece], doubts[piece] = arithmetic.operand(take(piece))
     digits, units, offset = _halves_of_squares(squares)
-    if not eight_bit_products_are_exact(d + 2 * len(units), values.device):
+    k = len(units)
+    wide = d + 2 * k + -(d + 2 * k) % 4  # Products of a multiple of 4 dimensions are faster.
+    if not eight_bit_products_are_exact(wide, values.device):
         return None
+    padding = values.new_zeros(n, wide - d - 2 * k)
+    right_hand = torch.cat([values, units.expand(n, -1), digits, padding], dim=1)
+    del values
     product = torch.empty(tile[0] * tile[1], dtype=torch.int32)
     bits = torch.empty_like(product)
 
@@ -122,9 +158,12 @@ def eight_bit_sum(
     def powers(left: Tensor, right: Tensor, diagonal: bool, least: int) -> float:
         """Return Σ 2^(exponent − that of ``least``), each power raised to 2^−126 at least."""
         found = halves(left, right)
-        found.sub_(least).clamp_(min=-_BELOW * reach, max=_ABOVE * reach)
+        if abs(least) * rate >= _NEAR:
+            found.sub_(least)
+            least = 0
+        found.clamp_(min=least - _BELOW * reach, max=least + _ABOVE * reach)
         out = bits[: found.numel()].view(found.shape)
-        torch.add(one, found, alpha=rate, out=out)
+        torch.add(one - least * rate, found, alpha=rate, out=out)
         terms = out.view(torch.float32)
         if diagonal:
             terms.fill_diagonal_(0)
@@ -133,29 +172,31 @@ def eight_bit_sum(
     one = torch.tensor(127 * _ONE, dtype=torch.int32)
     reach = _ONE // rate
     full = 2.0 ** (_ABOVE * reach * rate / _ONE) * (1 - 1e-6)
-    top, total = None, 0.0
+    top, logs = None, []
     for rows, across in upper_tiles(n, *tile):
+        own = right_hand[rows]
         # Digits meet units, and units digits.
-        left = torch.cat([values[rows], digits[rows], units.expand(rows.stop - rows.start, -1)], 1)
+        parts = own[:, :d], own[:, d + k : d + 2 * k], own[:, d : d + k], padding[rows]
+        left = torch.cat(parts, dim=1)
         for columns in across:
-            wide = columns.stop - columns.start
-            right = torch.cat([values[columns], units.expand(wide, -1), digits[columns]], 1)
+            right = right_hand[columns]
             diagonal = rows == columns
             if top is None or (added := powers(left, right, diagonal, top)) >= full:
                 found = halves(left, right)
                 if diagonal:
                     found.fill_diagonal_(torch.iinfo(torch.int32).min)
-                higher = int(found.max())
-                total *= 0.0 if top is None else 2.0 ** ((top - higher) * rate / _ONE)
-                top = higher
+                top = int(found.max())
                 added = powers(left, right, diagonal, top)
-            total += added if diagonal else 2 * added
-    assert top is not None
-    log2 = math.log2(total) + (top - offset) * rate / _ONE - _CHORD / 2
+            # A last tile of one point has no pairs.
+            log2 = math.log2(added) if added else -math.inf
+            logs.append(log2 + (top - offset) * rate / _ONE + (0 if diagonal else 1))
+    sums = torch.tensor(logs, dtype=torch.float64)
+    shares = torch.exp2(sums - sums.max())
+    log2 = float(sums.max()) + math.log2(float(shares.sum())) - _CHORD / 2
     # The chord; squares rounded up to even numbers; sums over columns in float32.
     error = _CHORD / 2 + rate / _ONE + tile[1] * 2.0**-23
     doubt = float(doubts.topk(2).values.sum())
-    return PowerSum(log2, error, doubt)
+    return TileSums(PowerSum(log2, error, doubt), shares / shares.sum())
 
 
 def _halves_of_squares(

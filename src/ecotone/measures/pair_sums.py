@@ -2,20 +2,22 @@
 
 Most pairs of a large set weigh next to nothing, so the sum is had in up to three arithmetics, the
 cheapest first, each with rigorous bounds on what it may be wrong by. Whoever asks goes on to the
-next only where the bounds leave a question open.
+next only where the bounds leave a question open. The second is first used only where the sum is.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from itertools import repeat
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from ecotone.core.errors import ConfigError, DataError
-from ecotone.measures.pair_bounds import PowerSum, eight_bit_sum, upper_tiles
+from ecotone.measures.pair_bounds import PowerSum, TileSums, eight_bit_sum, upper_tiles
 from ecotone.measures.products import FloatingPoint, Operand, eight_bit_products_are_exact
 
 __all__ = ["PairSum"]
@@ -35,6 +37,9 @@ _SMALL = 1 << 28
 _HOPELESS = 12.0
 """Bounds, in powers of 2 to either side, that are not worth their pass."""
 
+_LEFT = (0.1, 0.01)
+"""Shares of the sum that are left in 8 bits, one after the other, where most tiles can be left."""
+
 _LEAST = {torch.float32: -120.0, torch.float64: -1000.0}
 """Powers of 2 below the largest are raised to this: denormals are slow, and weigh nothing."""
 
@@ -46,11 +51,14 @@ class PairSum:
     ∫ p² = (4π ε²)^(−d/2) n^(−2) (n + the sum). Points are centred and measured in units of ε, so
     neither shift nor scale matters, and sums are kept relative to their largest terms, so they
     neither under- nor overflow. Pairs pass in tiles over i ≤ j; beside the points there are a few
-    tens of MB, and for 8-bit bounds an eighth of what the points take.
+    tens of MB, and for 8-bit bounds up to a quarter of what the points take. Large sets are taken
+    from the centre outwards: pairs that lie close are mostly those of short vectors, so they come
+    to stand in few tiles.
 
     - *8 bits*: integer products of rounded points. A distance is known to within the two residuals
       of rounding (triangle inequality). Only on CPUs whose 8-bit products are exact.
-    - *float32*: products, with the error bound of ``FloatingPoint`` in
+    - *float32*, of the tiles that hold the most, the others as before; then
+    - *float32* of all: products, with the error bound of ``FloatingPoint`` in
       :mod:`ecotone.measures.products`.
     - *exact*: float64 products where their error bound is below 1e-10 · max(1, d/32) nats (they are
       wrong by far less), else float64 differences.
@@ -98,6 +106,10 @@ class PairSum:
         fit = max(8, _TILE_BYTES // (8 * d))
         self._tile = min(_ROWS, fit), min(_COLUMNS, 2 * fit)
         self._bounds = (-math.inf, math.inf)
+        self._order: Tensor | None = None
+        if n * n * d > _SMALL:
+            self._order = self._squares().argsort()
+        self._tiles: TileSums | None = None
         self._ways = self._ladder()
 
     def bounds(self) -> tuple[float, float]:
@@ -133,9 +145,11 @@ class PairSum:
         return self._bounds[0]
 
     def _ladder(self) -> Iterator[Callable[[], tuple[float, float]]]:
-        if self._n * self._n * self._d > _SMALL:
+        if self._order is not None:
             if eight_bit_products_are_exact(self._d, self._points.device):
                 yield self._in_eight_bits
+            if self._tiles is not None:
+                yield from self._parts(self._tiles)
             yield self._in_float32
         yield self._in_float64
 
@@ -146,41 +160,96 @@ class PairSum:
         if 2 * doubt * far + doubt * doubt > _HOPELESS:
             return -math.inf, math.inf
         found = eight_bit_sum(self._rows, n=self._n, d=self._d, span=self._span, tile=self._tile)
-        return (-math.inf, math.inf) if found is None else self._in_nats(found)
+        if found is None:
+            return -math.inf, math.inf
+        self._tiles = found
+        return _nats(*found.whole.bounds(self._pairs))
 
-    def _in_float32(self) -> tuple[float, float]:
-        arithmetic, farthest = FloatingPoint(torch.float32, self._d), self._farthest()
-        # Of squared distances; of shifted exponents, of 2^x and of sums over columns.
-        error = _error(arithmetic, farthest)
-        error += 2.0**-24 * (16 * farthest + 2 * self._tile[1] + 16)
+    def _parts(self, tiles: TileSums) -> Iterator[Callable[[], tuple[float, float]]]:
+        """Yield passes over the tiles that hold the most, as long as they are a minority."""
+        shares, order = tiles.shares.sort(descending=True)
+        left = 1 - shares.cumsum(0)
+        settled, done = -math.inf, 0
+        for share in _LEFT:
+            some = int((left > share).sum()) + 1
+            if some <= done:
+                continue
+            if some > len(shares) // 2:
+                return
+            chosen, rest = torch.zeros(2, len(shares), dtype=torch.bool)
+            chosen[order[done:some]] = True
+            rest[order[some:]] = True
+            added: list[float] = []
+            yield partial(self._in_part, tiles, chosen, rest, settled, added)
+            if not added:
+                return
+            settled, done = added[0], some
+
+    def _in_part(
+        self,
+        tiles: TileSums,
+        chosen: Bool[Tensor, " tiles"],
+        rest: Bool[Tensor, " tiles"],
+        settled: float,
+        added: list[float],
+    ) -> tuple[float, float]:
+        """Return bounds from some tiles in float32, besides those settled, and the rest in 8 bits.
+
+        What is settled then, as a base-2 logarithm, is put into ``added``.
+        """
+        arithmetic = FloatingPoint(torch.float32, self._d)
+        error = self._float32_error(arithmetic)
         if error > _HOPELESS:
             return -math.inf, math.inf
-        return self._in_nats(PowerSum(self._sum(arithmetic), error, 0.0))
+        found = _log2_sum(settled, self._sum(arithmetic, chosen))
+        added.append(found)
+        low, high = tiles.bounds(rest, self._pairs)
+        return _nats(_log2_sum(found - error, low), _log2_sum(found + error, high))
+
+    def _in_float32(self) -> tuple[float, float]:
+        arithmetic = FloatingPoint(torch.float32, self._d)
+        error = self._float32_error(arithmetic)
+        if error > _HOPELESS:
+            return -math.inf, math.inf
+        return _nats(*PowerSum(self._sum(arithmetic), error, 0.0).bounds(self._pairs))
+
+    def _float32_error(self, arithmetic: FloatingPoint) -> float:
+        """Return what the base-2 logarithm of a sum in float32 may be wrong by."""
+        farthest = self._farthest
+        # Of squared distances; of shifted exponents, of 2^x and of sums over columns.
+        return _error(arithmetic, farthest) + 2.0**-24 * (16 * farthest + 2 * self._tile[1] + 16)
 
     def _in_float64(self) -> tuple[float, float]:
         arithmetic = FloatingPoint(torch.float64, self._d)
-        close = _error(arithmetic, self._farthest()) * math.log(2) < 1e-10 * max(1, self._d / 32)
+        close = _error(arithmetic, self._farthest) * math.log(2) < 1e-10 * max(1, self._d / 32)
         value = self._sum(arithmetic if close else None) * math.log(2)
         return value, value
 
-    def _in_nats(self, found: PowerSum) -> tuple[float, float]:
-        low, high = found.bounds(self._pairs)
-        return low * math.log(2), high * math.log(2)
-
     def _rows(self, piece: slice) -> Float64[Tensor, "rows d"]:
         """Return points as seen from their centre, in units in which exponents are −|u − v|²."""
-        return (self._points[piece] - self._centre).mul_(self._unit)
+        points = self._points[piece if self._order is None else self._order[piece]]
+        return (points - self._centre).mul_(self._unit)
 
     def _slices(self) -> list[slice]:
         step = self._tile[1]
         return [slice(start, start + step) for start in range(0, self._n, step)]
 
-    def _farthest(self) -> float:
-        """Return the largest |u|² of all points."""
-        return max(float(self._rows(p).square_().sum(dim=1).max()) for p in self._slices())
+    def _squares(self) -> Float64[Tensor, " n"]:
+        """Return |u|² of all points."""
+        return torch.cat([self._rows(piece).square_().sum(dim=1) for piece in self._slices()])
 
-    def _sum(self, arithmetic: FloatingPoint | None) -> float:
-        """Return log2 of the sum over all pairs, by products or (None) float64 differences."""
+    @cached_property
+    def _farthest(self) -> float:
+        """The largest |u|² of all points."""
+        return float(self._squares().max())
+
+    def _sum(
+        self, arithmetic: FloatingPoint | None, among: Bool[Tensor, " tiles"] | None = None
+    ) -> float:
+        """Return log2 of the sum, by products or (None) float64 differences.
+
+        Over all pairs, or over those of some tiles.
+        """
         dtype = torch.float64 if arithmetic is None else arithmetic.dtype
 
         def make(piece: slice) -> Operand:
@@ -209,9 +278,12 @@ class PairSum:
             return found.fill_diagonal_(-math.inf) if diagonal else found
 
         shift, total = -math.inf, 0.0
+        wanted = repeat(True) if among is None else iter(among.tolist())
         for rows, across in upper_tiles(self._n, *self._tile):
             left = take(rows)
             for columns in across:
+                if not next(wanted):
+                    continue
                 diagonal = rows == columns
                 right = left if diagonal else take(columns)
                 added = math.inf
@@ -235,6 +307,16 @@ def _error(arithmetic: FloatingPoint, squares: float) -> float:
     largest = Operand(top[:, None], top, torch.zeros_like(top))
     _, high = arithmetic.bounds(torch.zeros(1, 1, dtype=torch.float64), largest, largest)
     return float(high) - squares
+
+
+def _nats(low: float, high: float) -> tuple[float, float]:
+    return low * math.log(2), high * math.log(2)
+
+
+def _log2_sum(first: float, second: float) -> float:
+    """Return log2(2^a + 2^b)."""
+    high, low = max(first, second), min(first, second)
+    return high + math.log1p(2.0 ** (low - high)) / math.log(2) if low > -math.inf else high
 
 
 def _powers(exponents: Tensor) -> float:

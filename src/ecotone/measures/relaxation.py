@@ -233,9 +233,9 @@ def _crossing(
     # The first of growing times that is late enough, so that the crossing is not one of chance.
     earlier, later = 0.0, 0.125
     while excess(later) > 0:
-        earlier, later = later, 1.5 * later
-        if later > _LATEST:
+        if later == _LATEST:
             return None
+        earlier, later = later, min(1.5 * later, _LATEST)
     while later - earlier > _PRECISION * later:
         middle = (earlier + later) / 2
         earlier, later = (middle, later) if excess(middle) > 0 else (earlier, middle)

@@ -195,10 +195,16 @@ def _answer(study: Study, summaries: pl.DataFrame, found: Scenario | None) -> tu
         above = int((null["low"] > 0.5).sum())
         below = int((null["high"] < 0.5).sum())
         total = null.height
-        said += (
-            f"; beside an ideal sampler, Δ is surely larger at {above} and surely smaller at "
-            f"{below} of {total} levels"
-        )
+        if above or below:
+            said += (
+                f"; most seeds' Δ lie surely above an ideal sampler's at {above} and surely below "
+                f"it at {below} of {total} levels"
+            )
+        else:
+            said += (
+                f"; at none of {total} levels do most seeds' Δ lie surely on one side of an ideal "
+                "sampler's"
+            )
     clause = scenario_clause([found], TOLD, "what E_TG and E_OG do around the crossing")
     said += f"; {clause}" if clause else ""
     slopes = ""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from ecotone.report.onset_study import LinearStudy
 from ecotone.report.study import Condition
@@ -18,6 +21,9 @@ __all__ = ["Mark", "Prediction", "predict"]
 
 COSTLY: Mapping[str, int] = {"p_delta_positive": 8, "p_delta_positive_density": 4}
 """Points of predicted probabilities, each of which takes a second or more."""
+
+THREADS = min(4, os.cpu_count() or 1)
+"""Probabilities predicted at a time: each takes one core, and up to some 500 MB."""
 
 POINTS = 48
 """Points of any other predicted curve."""
@@ -86,7 +92,12 @@ def predict(
             if math.isfinite(one.n) and one.n > 0
         )
         laws = theory.predictions(**_model(config, dimension))
-        found = [_along_n(law, table, dimension) for law in laws]
+        grids = [_grid(law, table) for law in laws]
+        values = _values([(law, n) for law, grid in zip(laws, grids, strict=True) for n in grid])
+        found = [
+            _along_n(law, table, dimension, {n: next(values) for n in grid})
+            for law, grid in zip(laws, grids, strict=True)
+        ]
         return tuple(one for one in found if one is not None), marks
     return _along_factor(study, cells, table, theory), ()
 
@@ -101,27 +112,39 @@ def _model(config: Mapping[str, Any], dimension: int) -> dict[str, Any]:
     }
 
 
-def _along_n(law: Any, table: pl.DataFrame, dimension: int) -> Prediction | None:
-    """Return a law's course over n, on a grid and at the measured sizes."""
-    rows = table.filter(measure=law.measure, variant=law.variant).sort("n")
+def _inside(law: Any, table: pl.DataFrame) -> list[int]:
+    """Return the measured sizes that a law is compared at: few where it is costly."""
+    rows = table.filter(measure=law.measure, variant=law.variant)
     low, high = _range(law)
-    inside = [n for n in rows["n"].to_list() if low <= n <= high]
-    if rows.is_empty() or not inside:
-        return None
-    if law.measure in COSTLY:
+    inside = [n for n in sorted(rows["n"].to_list()) if low <= n <= high]
+    if law.measure in COSTLY and inside:
         picks = np.linspace(0, len(inside) - 1, min(COSTLY[law.measure], len(inside)))
         inside = [inside[round(pick)] for pick in picks]
-        grid = [float(n) for n in inside]
-    else:
-        sizes = rows["n"].to_list()
-        ends = max(low, sizes[0]), min(high, sizes[-1])
-        grid = sorted({*np.geomspace(*ends, POINTS).tolist(), *map(float, inside)})
-    values = {n: _value(law, n) for n in grid}
+    return inside
+
+
+def _grid(law: Any, table: pl.DataFrame) -> list[float]:
+    """Return the sizes to predict at: those measured and, unless that is costly, others between."""
+    inside = [float(n) for n in _inside(law, table)]
+    if law.measure in COSTLY or not inside:
+        return inside
+    sizes = table.filter(measure=law.measure, variant=law.variant)["n"].to_list()
+    low, high = _range(law)
+    ends = max(low, min(sizes)), min(high, max(sizes))
+    return sorted({*np.geomspace(*ends, POINTS).tolist(), *inside})
+
+
+def _along_n(
+    law: Any, table: pl.DataFrame, dimension: int, values: Mapping[float, float | None]
+) -> Prediction | None:
+    """Return a law's course over n, given its values."""
     points = tuple((n, n / dimension, v) for n, v in values.items() if v is not None)
     if not points:
         return None
+    inside = _inside(law, table)
     at = {(n, n / dimension): v for n in inside if (v := values[float(n)]) is not None}
-    return Prediction(law.measure, law.variant, law.name, points, _open(low, high), law.source, at)
+    low, high = _open(*_range(law))
+    return Prediction(law.measure, law.variant, law.name, points, (low, high), law.source, at)
 
 
 def _along_factor(
@@ -130,6 +153,7 @@ def _along_factor(
     """Return the laws' courses along another factor than n, each cell having its own laws."""
     courses: dict[tuple[str, str, str], list[tuple[float, float, float]]] = {}
     about: dict[tuple[str, str, str], Any] = {}
+    asked: list[tuple[Any, float, float]] = []
     for cell in cells:
         at: Any = (cell.get("factors") or {}).get(study.x)
         rows = table.filter(pl.col(study.x) == at) if at is not None else table.clear()
@@ -139,11 +163,14 @@ def _along_factor(
         for law in theory.predictions(**_model(cell["config"], dimension)):
             for n in rows.filter(measure=law.measure, variant=law.variant)["n"].to_list():
                 low, high = _range(law)
-                value = _value(law, float(n)) if low <= n <= high else None
-                if value is not None:
-                    key = (law.measure, law.variant, law.name)
-                    courses.setdefault(key, []).append((float(n), x, value))
-                    about[key] = law
+                if low <= n <= high:
+                    asked.append((law, float(n), x))
+    values = _values([(law, n) for law, n, _ in asked])
+    for (law, n, x), value in zip(asked, values, strict=True):
+        if value is not None:
+            key = (law.measure, law.variant, law.name)
+            courses.setdefault(key, []).append((n, x, value))
+            about[key] = law
     return tuple(
         Prediction(
             *key,
@@ -154,6 +181,20 @@ def _along_factor(
         )
         for key, points in courses.items()
     )
+
+
+def _values(asked: Sequence[tuple[Any, float]]) -> Iterator[float | None]:
+    """Return the predictions of laws at sizes, in order, the costly ones some at a time."""
+    costly = [(law, n) for law, n in asked if law.measure in COSTLY]
+    if len(costly) < 2 or THREADS < 2:
+        return iter([_value(law, n) for law, n in asked])
+    # A limit on BLAS threads holds for the whole process, so no prediction may lift it for others.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(THREADS) as pool:
+        # The largest sizes take longest: were they last, they would be waited for.
+        order = sorted(range(len(costly)), key=lambda place: -costly[place][1])
+        waiting = {place: pool.submit(_value, *costly[place]) for place in order}
+        threaded = iter([waiting[place].result() for place in range(len(costly))])
+    return iter([next(threaded) if law.measure in COSTLY else _value(law, n) for law, n in asked])
 
 
 def _value(law: Any, n: float) -> float | None:

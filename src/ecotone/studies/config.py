@@ -167,6 +167,11 @@ class ExperimentConfig(_Section, ABC):
         """CPU threads it computes with."""
 
     @property
+    def part(self) -> str:
+        """What tells it from the other runs of its combination of factors."""
+        return f"seed={self.seed}"
+
+    @property
     @abstractmethod
     def on_gpu(self) -> bool:
         """Whether it takes a GPU for itself."""

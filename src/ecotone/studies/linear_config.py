@@ -156,6 +156,11 @@ class LinearConfig(ExperimentConfig):
         return self.replicates
 
     @property
+    def part(self) -> str:
+        """The replicates of its block."""
+        return f"replicates {self.first} to {self.first + self.replicates - 1}"
+
+    @property
     def threads(self) -> int:
         """CPU threads it computes with: replicates run side by side instead."""
         return 1

@@ -101,7 +101,7 @@ def probability_positive(
         q = fit.left_out(n * sets, width).reshape(sets, n)
         row[:] = _log_mean(q) - np.log(np.diag(_root(fit.covariance, width))).sum()
     if originals is None:
-        original, pair_sum = _density(drawn, variances), -math.inf
+        original, pair_sum = _density(drawn, variances), _log_excess(variances)
     else:
         original = _originals(drawn, round(originals), variances, std, stream)
         pair_sum = log_pair_sum(originals, variances=variances)
@@ -258,6 +258,13 @@ def _density(
         far = fit.mean @ np.linalg.solve(both, fit.mean)
         found.append(-0.5 * (np.linalg.slogdet(both)[1] + far))
     return np.array(found)[:, None]
+
+
+def _log_excess(variances: Float64[np.ndarray, " d"]) -> float:
+    """Return log R of a density: ∫ p² in units of (4π std²)^(−d/2), less 1; 0 if isotropic."""
+    excess = -0.5 * float(np.log(variances / variances.mean()).sum())
+    # log(e^x − 1), which overflows for steep spectra if taken as it stands.
+    return excess + math.log(-math.expm1(-excess)) if excess > 1e-12 else -math.inf
 
 
 def _root(covariance: Float64[np.ndarray, "d d"], width: float) -> Float64[np.ndarray, "d d"]:

@@ -122,7 +122,7 @@ class OneStepTheory:
         if n <= self.detached:
             return None
         inverse = (n - d) / (r * (n - self.detached))
-        moved = d / n * (inverse + g)
+        moved = d / n * (inverse + g * r)  # as BᵀC⁻¹B = r I/std²
         return 0.5 * (d * (inverse - 1 + math.log(r)) + moved)
 
     def log_affinity(self, n: float) -> float | None:
