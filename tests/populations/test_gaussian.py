@@ -163,3 +163,19 @@ def test_gaussian_refuses(options: dict[str, Any], told: str) -> None:
 def test_low_rank_refuses(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         LowRank(**options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (Gaussian, {"dimension": 9, "spectrum": 1.5}),
+        (Gaussian, {"covariance": [[2.0, 0.3], [0.3, 1.0]]}),
+        (LowRank, {"dimension": 20, "intrinsic_dimension": 3, "noise": 0.2}),
+    ],
+)
+def test_normalized_data_have_the_std_asked_for(kind: type, options: dict) -> None:
+    plain, scaled = kind(**options), kind(**options, std=3.0, normalized=True)
+    assert scaled.std == pytest.approx(3.0)
+    ratio = scaled.normal.covariance() / plain.normal.covariance()
+    assert torch.allclose(ratio.nan_to_num(0), ratio[0, 0] * (plain.normal.covariance() != 0))
+    assert kind(**options, normalized=True).fingerprint != plain.fingerprint

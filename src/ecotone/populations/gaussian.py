@@ -51,6 +51,8 @@ class Gaussian(SingleNormal):
         covariance: Σ itself, d rows of d numbers, in place of ``spectrum``.
         rotation_seed: turns the eigenvectors of ``spectrum`` by a random orthogonal matrix drawn
             with this seed; None leaves them along the coordinates.
+        normalized: first divide Σ by tr Σ / d, so that ``std`` is that of a coordinate on average
+            whatever the spectrum is.
 
     Raises:
         ConfigError: for options that exclude one another, disagree about d, or make no covariance.
@@ -72,6 +74,7 @@ class Gaussian(SingleNormal):
         spectrum: float | list[float] | None = None,
         covariance: list[list[float]] | None = None,
         rotation_seed: int | None = None,
+        normalized: bool = False,
     ) -> None:
         if covariance is not None and (spectrum is not None or rotation_seed is not None):
             raise ConfigError(
@@ -91,17 +94,20 @@ class Gaussian(SingleNormal):
         if covariance is not None:
             name = "gaussian: covariance"
             unit = Normal.from_covariance(centre, covariance, name=name)
-            self.normal = Normal(centre, scale**2 * unit.variances, unit.basis)
+            values, basis = unit.variances, unit.basis
         else:
-            variances = scale**2 * spectrum_values(spectrum, d, name="gaussian")
+            values = spectrum_values(spectrum, d, name="gaussian")
             basis = None if rotation_seed is None else random_frame(d, d, rotation_seed)
-            self.normal = Normal(centre, variances, basis)
+        if normalized:
+            values = values / values.mean()
+        self.normal = Normal(centre, scale**2 * values, basis)
         options = {
             "mean": mean,
             "std": std,
             "spectrum": spectrum,
             "covariance": covariance,
             "rotation_seed": rotation_seed,
+            **({"normalized": True} if normalized else {}),
         }
         super().__init__("gaussian", shape_, options)
 
@@ -122,6 +128,8 @@ class LowRank(SingleNormal):
         noise: standard deviation τ in every direction, 0 or more; at 0 there is no density
             without added noise.
         basis_seed: seed of the k directions.
+        normalized: let ``std`` be that of a coordinate on average, noise included, whatever k is;
+            ``noise`` is then in units of the first direction of signal.
 
     Raises:
         ConfigError: for options that disagree, or lie outside their ranges.
@@ -141,6 +149,7 @@ class LowRank(SingleNormal):
         spectrum: float | list[float] | None = None,
         noise: float = 0.1,
         basis_seed: int = 0,
+        normalized: bool = False,
     ) -> None:
         implied = {
             "dimension": dimension,
@@ -160,12 +169,17 @@ class LowRank(SingleNormal):
             )
         if not 0 <= noise < math.inf:
             raise ConfigError(f"low_rank: noise = {noise} is out of range", hint="give 0 or more")
-        signal = positive(std, "low_rank: std") ** 2 * spectrum_values(spectrum, k, name="low_rank")
+        scale, factor = positive(std, "low_rank: std"), 1.0
+        signal = spectrum_values(spectrum, k, name="low_rank")
+        if normalized:
+            factor = scale**2 * d / (float(signal.sum()) + d * noise**2)
+        else:
+            signal = scale**2 * signal
         self.normal = Normal(
             mean=mean_vector(mean, d, name="low_rank: mean"),
-            variances=signal + noise**2,
+            variances=factor * (signal + noise**2),
             basis=random_frame(d, k, basis_seed),
-            floor=noise**2,
+            floor=factor * noise**2,
         )
         options = {
             "intrinsic_dimension": k,
@@ -174,6 +188,7 @@ class LowRank(SingleNormal):
             "spectrum": spectrum,
             "noise": noise,
             "basis_seed": basis_seed,
+            **({"normalized": True} if normalized else {}),
         }
         super().__init__("low_rank", shape_, options)
 
