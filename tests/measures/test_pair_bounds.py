@@ -81,7 +81,7 @@ def test_some_tiles_are_bounded_by_themselves(
     truth = torch.tensor(tiles)
     assert len(found.shares) == len(truth)
     assert float(found.shares.sum()) == pytest.approx(1)
-    for seed in range(4):
+    for _ in range(4):
         among = torch.rand(len(truth), generator=generator) < 0.5
         low, high = found.bounds(among, math.log2(n * (n - 1)))
         whole = float(torch.logsumexp(truth[among] * math.log(2), 0)) / math.log(2)
@@ -93,7 +93,8 @@ def test_no_tiles_weigh_nothing() -> None:
     assert found.bounds(torch.tensor([False, False]), 4.0) == (-math.inf, -math.inf)
     assert found.bounds(torch.tensor([True, False]), 4.0) == (-0.1, 0.1)
     low, high = found.bounds(torch.tensor([False, True]), 4.0)
-    assert low == -math.inf and high < -50
+    assert low == -math.inf
+    assert high < -50
 
 
 def test_points_on_integers_lose_only_the_chord() -> None:

@@ -23,7 +23,7 @@ COSTLY: Mapping[str, int] = {"p_delta_positive": 8, "p_delta_positive_density": 
 """Points of predicted probabilities, each of which takes a second or more."""
 
 THREADS = min(4, os.cpu_count() or 1)
-"""Probabilities predicted at a time: each takes one core, and up to some 500 MB."""
+"""Probabilities predicted at a time, each on a core and with samples of its own in memory."""
 
 POINTS = 48
 """Points of any other predicted curve."""
