@@ -76,7 +76,7 @@ def test_anisotropic_data():
 def test_it_falls_back_to_a_half_at_as_many_points_as_originals_and_below_beyond():
     options = {"variances": np.ones(16), "model": "one_step", "noise": NOISE, "fits": 40}
     many, equal, beyond = (predicted(n, 500, **options) for n in (100, 500, 2000))
-    assert many > 0.7
+    assert many > 0.6
     # A little below a half, as the training points alone were fitted to.
     assert equal == pytest.approx(0.45, abs=0.1)
     assert beyond < 0.1

@@ -24,9 +24,6 @@ __all__ = ["overlaps"]
 _BLOCK_BYTES = 1 << 22
 """Of points, and of their coordinates in all bases, that are worked on at a time."""
 
-_BLOCK_ROWS = 768
-"""Points worked on at a time where that is fewer: what is written should still be in cache."""
-
 _BASES_BYTES = 64 << 20
 """Of bases that stand side by side in one product."""
 

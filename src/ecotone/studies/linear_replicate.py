@@ -80,37 +80,29 @@ def replicate(config: LinearConfig, population: ExactPopulation, index: int) -> 
             found = _against_population(fits[n], original.points, population, seed)
             pair = _generated(fits[n])
             both = overlaps([*ideal, *pair], sets[n])
-            found.setdefault("exact", {})["delta_sign_null"] = _sign(
-                float((weights + both[: len(ideal)]).logsumexp(0)),
-                float((weights + of_ideal).logsumexp(0)),
-                sets[n],
-                original,
-            )
-            for variant, normal, to_training in zip(
-                ("exact", "as_published"), pair, both[len(ideal) :].tolist(), strict=False
+            to_training = torch.cat([_mixed(both[: len(ideal)], weights), both[len(ideal) :]])
+            theirs = torch.tensor([next(of_fits) for _ in pair], dtype=torch.float64)
+            to_original = torch.cat([_mixed(of_ideal, weights), theirs])
+            signs = _signs(to_training, to_original, sets[n], original)
+            found.setdefault("exact", {})["delta_sign_null"] = signs[0]
+            for variant, sign in zip(("exact", "as_published"), signs[1:], strict=False):
+                found.setdefault(variant, {})["delta_sign"] = sign
+            for name, kernel, logs in (
+                ("training", sets[n], to_training),
+                ("original", original, to_original),
             ):
-                to_original = float(next(of_fits))
-                found.setdefault(variant, {})["delta_sign"] = _sign(
-                    to_training, to_original, sets[n], original
+                log_overlap = float(logs[1])
+                found["exact"][f"log_overlap_{name}"] = log_overlap
+                found["exact"][f"log_distance_{name}"] = log_distance(
+                    pair[0], kernel, log_overlap=log_overlap, tolerance=_RELATIVE
                 )
-                if variant == "exact":
-                    found[variant] |= {
-                        "log_overlap_training": to_training,
-                        "log_overlap_original": to_original,
-                        "log_distance_training": log_distance(
-                            normal, sets[n], log_overlap=to_training, tolerance=_RELATIVE
-                        ),
-                        "log_distance_original": log_distance(
-                            normal, original, log_overlap=to_original, tolerance=_RELATIVE
-                        ),
-                    }
             if isinstance(population, SingleNormal) and math.isfinite(
                 population.normal.log_determinant
             ):
                 exact = ExactDensity(population.normal, std=population.std)
-                found["exact"]["delta_sign_density"] = _sign(
-                    float(both[len(ideal)]), float(overlaps(pair[:1], exact)[0]), sets[n], exact
-                )
+                with_density = overlaps(pair[:1], exact)
+                (sign,) = _signs(to_training[1:2], with_density, sets[n], exact)
+                found["exact"]["delta_sign_density"] = sign
             values[str(n)] = {variant: _finite(found[variant]) for variant in sorted(found)}
     return values
 
@@ -128,16 +120,20 @@ def _components(population: ExactPopulation) -> tuple[Sequence[Normal], Tensor]:
     return [population.normal], torch.zeros(1, dtype=torch.float64)
 
 
-def _sign(
-    to_training: float,
-    to_original: float,
+def _mixed(logs: Tensor, weights: Tensor) -> Tensor:
+    """Return the log overlap of a mixture, given those of its components and their log weights."""
+    return (weights + logs).logsumexp(0)[None]
+
+
+def _signs(
+    to_training: Tensor,
+    to_original: Tensor,
     training: KernelDensity,
     original: KernelDensity | ExactDensity,
-) -> float:
-    """Return the sign of Δ, given the overlaps with the two sets."""
-    pair = torch.tensor([[to_training], [to_original]], dtype=torch.float64)
-    found = delta_of(pair[0], pair[1], training=training, original=original, tolerance=math.inf)
-    return float(found.sign()[0])
+) -> list[float]:
+    """Return the sign of Δ of each model, given its overlaps with the two sets."""
+    sets = {"training": training, "original": original}
+    return delta_of(to_training, to_original, **sets, tolerance=math.inf).sign().tolist()
 
 
 def _against_population(
