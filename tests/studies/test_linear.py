@@ -8,8 +8,11 @@ import pytest
 import yaml
 
 from ecotone.core import ConfigError, RecordError
+from ecotone.populations import POPULATIONS
+from ecotone.populations.exact import ExactPopulation
 from ecotone.studies import load_design, run_study
-from ecotone.studies.linear_config import BLOCK
+from ecotone.studies.linear_config import BLOCK, LinearConfig
+from ecotone.studies.linear_replicate import replicate
 
 LINEAR = {
     "name": "line",
@@ -199,3 +202,30 @@ def test_scales_are_settings_applied_first(tmp_path: Path) -> None:
 def test_blocks_are_told_apart(tmp_path: Path) -> None:
     cells = load_design(write(tmp_path)).cells
     assert [cell.config.part for cell in cells[:2]] == ["replicates 0 to 24", "replicates 25 to 27"]
+
+
+@pytest.mark.parametrize(("std", "mean"), [(1e-3, 10.0), (1e3, 10.0)])
+def test_scale_and_shift_change_nothing(std: float, mean: float, tmp_path: Path) -> None:
+    def values(std: float, mean: float) -> dict:
+        settings = [
+            "dimension=12",
+            "n=[6,12,18,40]",
+            "originals=300",
+            f"population.std={std}",
+            f"population.mean={mean}",
+            f"model.generalization={std**2}",
+        ]
+        config = load_design(write(tmp_path), settings).cells[0].config
+        assert isinstance(config, LinearConfig)
+        population = POPULATIONS.create(config.population.kind, config.population.options)
+        assert isinstance(population, ExactPopulation)
+        return replicate(config, population, 0)
+
+    unit, other = values(1.0, 0.0), values(std, mean)
+    for n in unit:
+        # The published clip depends on the scale: that is one of its faults.
+        assert unit[n]["exact"].keys() == other[n]["exact"].keys()
+        for measure, value in unit[n]["exact"].items():
+            scale = std**2 if measure == "wasserstein2_squared" else 1.0
+            found = other[n]["exact"][measure] / scale
+            assert found == pytest.approx(value, rel=1e-9, abs=1e-9), (n, measure)
