@@ -61,7 +61,13 @@ def kl(p: Normal, q: Normal) -> float:
         terms = ratio - 1 - shared.log_ratio + shared.squares / shared.second
         return max(0.0, 0.5 * float((shared.counts * terms).sum()))
     trace = _trace_of_quotient(p, q)
-    terms = trace + _mahalanobis(p.mean - q.mean, q) - len(p.mean) + _log_det(q) - _log_det(p)
+    terms = (
+        trace
+        + _mahalanobis(p.mean - q.mean, q)
+        - len(p.mean)
+        + q.log_determinant
+        - p.log_determinant
+    )
     return max(0.0, 0.5 * terms)
 
 
@@ -97,11 +103,13 @@ def log_affinity(p: Normal, q: Normal) -> float:
         return min(0.0, -float((shared.counts * terms).sum()))
     # In units of the largest variance, so that no scale over- or underflows.
     scale = max(_largest(p), _largest(q))
-    lower = torch.linalg.cholesky((_dense(p) + _dense(q)) / scale)
+    lower = torch.linalg.cholesky((p.covariance() + q.covariance()) / scale)
     log_det = 2 * float(lower.diagonal().log().sum()) + len(lower) * math.log(scale / 2)
     gap = ((p.mean - q.mean) / math.sqrt(scale))[:, None]
     distance = float(torch.linalg.solve_triangular(lower, gap, upper=False).square().sum())
-    return min(0.0, 0.25 * (_log_det(p) + _log_det(q)) - 0.5 * log_det - 0.25 * distance)
+    return min(
+        0.0, 0.25 * (p.log_determinant + q.log_determinant) - 0.5 * log_det - 0.25 * distance
+    )
 
 
 def affinity_per_dimension(p: Normal, q: Normal) -> float:
@@ -150,7 +158,7 @@ def wasserstein2_squared(p: Normal, q: Normal) -> float:
         roots = (shared.first.sqrt() - shared.second.sqrt()).square()
         return float((shared.counts * (roots + shared.squares)).sum())
     means = float((p.mean - q.mean).square().sum())
-    traces = _trace(p) + _trace(q)
+    traces = p.total_variance + q.total_variance
     product = _root_rows(p) @ _root_rows(q).T
     return max(0.0, means + traces - 2 * float(torch.linalg.svdvals(product).sum()))
 
@@ -299,15 +307,6 @@ def _largest(normal: Normal) -> float:
     return max(float(normal.variances.max()), normal.floor if _beyond(normal) else 0.0)
 
 
-def _trace(normal: Normal) -> float:
-    return float(normal.variances.sum()) + _beyond(normal) * normal.floor
-
-
-def _log_det(normal: Normal) -> float:
-    beyond = _beyond(normal)
-    return float(normal.variances.log().sum()) + (beyond * math.log(normal.floor) if beyond else 0)
-
-
 def _mahalanobis(gap: Tensor, normal: Normal) -> float:
     values, squares, counts = _spectrum(normal, gap)
     return float((counts * squares / values).sum())
@@ -337,14 +336,6 @@ def _columns(normal: Normal) -> Float64[Tensor, "d k"]:
     if normal.basis is not None:
         return normal.basis
     return torch.eye(len(normal.mean), dtype=normal.mean.dtype)
-
-
-def _dense(normal: Normal) -> Float64[Tensor, "d d"]:
-    if normal.basis is None:
-        return torch.diag(normal.variances)
-    floor = normal.floor if _beyond(normal) else 0.0
-    matrix = (normal.basis * (normal.variances - floor)) @ normal.basis.T
-    return matrix + floor * torch.eye(len(matrix), dtype=matrix.dtype)
 
 
 def _root_rows(normal: Normal) -> Float64[Tensor, "k d"]:

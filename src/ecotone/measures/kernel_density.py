@@ -155,10 +155,4 @@ def log_distance(
 
 def _log_square(normal: Normal) -> float:
     """Return log ∫ p² of a Gaussian: infinite where its covariance is singular."""
-    beyond = len(normal.mean) - len(normal.variances)
-    if bool((normal.variances == 0).any()) or (beyond and normal.floor == 0):
-        return math.inf
-    logs = float(normal.variances.log().sum())
-    if beyond:
-        logs += beyond * math.log(normal.floor)
-    return -0.5 * (len(normal.mean) * math.log(4 * math.pi) + logs)
+    return -0.5 * (len(normal.mean) * math.log(4 * math.pi) + normal.log_determinant)

@@ -214,20 +214,12 @@ def _from_normal(
     )
     result = []
     for normal in generated:
-        root = torch.linalg.cholesky(_covariance(normal) + _covariance(original))
+        root = torch.linalg.cholesky(normal.covariance() + original.covariance())
         offset = (normal.mean - original.mean)[:, None]
         squared = torch.linalg.solve_triangular(root, offset, upper=False).square().sum()
         ratios = math.log(2 * std**2) - 2 * root.diagonal().log()
         result.append(math.log(2) + 0.5 * float(ratios.sum()) - 0.5 * float(squared))
     return torch.tensor(result, dtype=torch.float64)
-
-
-def _covariance(normal: Normal) -> Float64[Tensor, "d d"]:
-    if normal.basis is None:
-        return normal.variances.diag()
-    matrix = (normal.basis * (normal.variances - normal.floor)) @ normal.basis.T
-    matrix.diagonal().add_(normal.floor)
-    return matrix
 
 
 def _groups(generated: Sequence[Normal]) -> Iterator[list[Normal]]:
