@@ -84,6 +84,7 @@ def distance(
         ConfigError: for an unknown variant, or for a density where points were published.
         DataError: for a Gaussian of another dimension, or one that is not finite.
 
+    >>> import torch
     >>> unit = Normal(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
     >>> distance(unit, ExactDensity(unit, std=1.0)).sign
     0
