@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from scipy.integrate import quad
 
+from cifar_files import labelled_images, write_hub
 from ecotone.core.errors import ConfigError
 from ecotone.populations import POPULATIONS, ExactPopulation, Population
 
@@ -35,6 +36,13 @@ def folder_options(folder: Path, *, shift: int = 0) -> Options:
     return {"path": str(root)}
 
 
+def cifar10_options(folder: Path, *, shift: int = 0) -> Options:
+    root = folder / f"cifar10-{shift}"
+    write_hub(root, "train", *labelled_images(40, seed=shift))
+    write_hub(root, "test", *labelled_images(12, seed=shift + 100))
+    return {"path": str(root)}
+
+
 @dataclass(frozen=True)
 class Case:
     """Small options of a population, and others that make other data (None: it has no options)."""
@@ -45,6 +53,16 @@ class Case:
 
 CASES = {
     "arrays": Case(array_options, lambda folder: [array_options(folder, shift=1.0)]),
+    "cifar10": Case(
+        cifar10_options,
+        lambda folder: [
+            cifar10_options(folder, shift=1),
+            {"path": str(folder / "cifar10-0"), "grey": True},
+            {"path": str(folder / "cifar10-0"), "size": 8},
+            {"path": str(folder / "cifar10-0"), "part": "all"},
+            {"path": str(folder / "cifar10-0"), "classes": ["dog", 3]},
+        ],
+    ),
     "digits": Case(lambda _: {}, lambda _: []),
     "folder": Case(
         folder_options,

@@ -30,6 +30,7 @@ POPULATIONS: Registry[Population] = Registry(
     "population",
     {
         "arrays": "ecotone.populations.arrays:Arrays",
+        "cifar10": "ecotone.populations.cifar10:Cifar10",
         "digits": "ecotone.populations.digits:Digits",
         "folder": "ecotone.populations.folders:ImageFolder",
         "gaussian": "ecotone.populations.gaussian:Gaussian",

@@ -162,7 +162,8 @@ class FiniteData:
         self.value_range = value_range
         self.shape = tuple(items.shape[1:])
         self.size = len(items)
-        finite = self.items.isfinite()
+        # numpy's test is many times faster than torch's on a CPU.
+        finite = torch.from_numpy(np.isfinite(self.items.numpy()))
         if not finite.all():
             row, *place = (int(i) for i in (~finite).nonzero()[0])
             value = float(self.items[(row, *place)])
