@@ -12,5 +12,9 @@ FEATURES: Registry[FeatureSpace] = Registry(
     {
         "pixels": "ecotone.features.pixels:Pixels",
         "pca": "ecotone.features.pca:PrincipalComponents",
+        "transformers": "ecotone.features.transformers_encoder:TransformersEncoder",
+        "timm": "ecotone.features.timm_encoder:TimmEncoder",
+        "onnx": "ecotone.features.onnx_encoder:OnnxEncoder",
+        "callable": "ecotone.features.user_encoder:user_encoder",
     },
 )
