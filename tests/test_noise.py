@@ -12,14 +12,20 @@ from hypothesis import strategies as st
 from ecotone.core.errors import ConfigError
 from ecotone.noise import (
     LogNormalLevels,
+    Prediction,
     alpha_bar_from_sigma,
+    ddpm_alpha_bars,
+    ddpm_levels,
+    ddpm_weight,
     edm_weight,
     generalization_from_factor,
     generalization_from_sigma,
+    index_from_sigma,
     karras_levels,
     log_snr_from_sigma,
     sigma_from_alpha_bar,
     sigma_from_generalization,
+    sigma_from_index,
     sigma_from_log_snr,
     sigma_from_time,
     time_from_sigma,
@@ -168,3 +174,62 @@ def test_ddpm_levels_agree_with_diffusers() -> None:
         rtol=1e-4,
         atol=0,
     )
+    torch.testing.assert_close(ddpm_alpha_bars().float(), alpha_bar, rtol=1e-4, atol=0)
+
+
+def test_ddpm_levels_follow_from_their_betas() -> None:
+    alpha_bars = ddpm_alpha_bars()
+    betas = 1 - alpha_bars / torch.cat([torch.ones(1).double(), alpha_bars[:-1]])
+    torch.testing.assert_close(betas[[0, -1]], torch.tensor([1e-4, 0.02]).double())
+    gaps = betas.diff()
+    torch.testing.assert_close(gaps, gaps[:1].expand_as(gaps), rtol=1e-6, atol=0)
+    torch.testing.assert_close(alpha_bar_from_sigma(ddpm_levels()), alpha_bars)
+
+
+@quick
+@given(
+    steps=st.integers(2, 40),
+    seed=st.integers(0, 100),
+    shares=st.lists(st.floats(0, 1), min_size=1, max_size=5),
+)
+def test_indices_and_levels_are_inverses(steps: int, seed: int, shares: list[float]) -> None:
+    gaps = torch.rand(steps, generator=torch.Generator().manual_seed(seed)).double() + 0.01
+    levels = gaps.cumsum(0)
+    index = torch.tensor(shares, dtype=torch.float64) * (steps - 1)
+    sigma = sigma_from_index(index, levels)
+    torch.testing.assert_close(index_from_sigma(sigma, levels), index, rtol=1e-9, atol=1e-9)
+    whole = torch.arange(steps).double()
+    torch.testing.assert_close(index_from_sigma(levels, levels), whole, rtol=1e-12, atol=0)
+    torch.testing.assert_close(sigma_from_index(whole, levels), levels, rtol=1e-12, atol=0)
+
+
+def test_indices_rise_with_the_level_and_stay_within_the_ladder() -> None:
+    levels = ddpm_levels()
+    sigma = torch.logspace(-2.5, 2.5, 2001, dtype=torch.float64)
+    index = index_from_sigma(sigma, levels)
+    inside = (sigma > levels[0]) & (sigma < levels[-1])
+    assert bool((index.diff() >= 0).all())
+    assert bool((index[inside].diff() > 0).all())
+    assert (index[0].item(), index[-1].item()) == (0.0, 999.0)
+    ends = index_from_sigma(torch.tensor([0.0, math.inf]), levels)
+    assert ends.tolist() == [0.0, 999.0]
+    assert sigma_from_index(torch.tensor([-1.0, 1e6]), levels).tolist() == pytest.approx(
+        levels[[0, -1]].tolist()
+    )
+    # Halfway between two steps lies the geometric mean of their levels.
+    halfway = sigma_from_index(torch.arange(999) + 0.5, levels)
+    torch.testing.assert_close(halfway, (levels[1:] * levels[:-1]).sqrt())
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
+def test_ddpm_weight_leaves_the_error_of_what_is_predicted(prediction: Prediction) -> None:
+    """A network that is off by 1 makes an error in x0 whose weighted square is 1."""
+    sigma = torch.logspace(-3, 3, 25, dtype=torch.float64)
+    error = {"epsilon": sigma, "v": sigma / (1 + sigma**2).sqrt(), "x0": torch.ones_like(sigma)}
+    weighted = ddpm_weight(sigma, prediction) * error[prediction] ** 2
+    torch.testing.assert_close(weighted, torch.ones_like(sigma))
+
+
+def test_edm_has_no_weight_of_ddpm_s() -> None:
+    with pytest.raises(ConfigError, match="'edm'"):
+        ddpm_weight(torch.ones(1), "edm")

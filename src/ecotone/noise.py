@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Float64
@@ -19,18 +20,29 @@ from ecotone.core.errors import ConfigError
 
 __all__ = [
     "LogNormalLevels",
+    "Prediction",
     "alpha_bar_from_sigma",
+    "ddpm_alpha_bars",
+    "ddpm_levels",
+    "ddpm_weight",
     "edm_weight",
     "generalization_from_factor",
     "generalization_from_sigma",
+    "index_from_sigma",
     "karras_levels",
     "log_snr_from_sigma",
     "sigma_from_alpha_bar",
     "sigma_from_generalization",
+    "sigma_from_index",
     "sigma_from_log_snr",
     "sigma_from_time",
     "time_from_sigma",
 ]
+
+Prediction = Literal["edm", "epsilon", "v", "x0"]
+"""What a network is trained to predict: EDM's mixture of signal and noise
+(:mod:`ecotone.denoisers.precondition`), or, on DDPM's levels, the noise, v = αz − s x0, or the
+clean sample (:mod:`ecotone.denoisers.ddpm`)."""
 
 
 def karras_levels(
@@ -117,6 +129,95 @@ def edm_weight(sigma: Float[Tensor, "*shape"], sigma_data: float) -> Float[Tenso
     5.0
     """
     return 1 / sigma**2 + 1 / sigma_data**2
+
+
+def ddpm_alpha_bars() -> Float64[Tensor, " steps"]:
+    """Return DDPM's ᾱ_t for t = 0 … 999, falling from 0.9999 to 4e−5.
+
+    ᾱ_t = Π_{i ≤ t} (1 − β_i), with β growing linearly from 1e−4 to 0.02 (Ho et al. 2020, § 4; they
+    count t from 1).
+
+    Returns:
+        1,000 decreasing numbers, float64.
+
+    >>> ddpm_alpha_bars()[[0, 999]].tolist()
+    [0.9999, 4.03...e-05]
+    """
+    return (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)
+
+
+def ddpm_levels() -> Float64[Tensor, " steps"]:
+    """Return the 1,000 levels that DDPM trains on, σ_t = sqrt((1 − ᾱ_t)/ᾱ_t), rising with t.
+
+    >>> [round(level, 4) for level in ddpm_levels()[[0, 999]].tolist()]
+    [0.01, 157.4073]
+    """
+    return sigma_from_alpha_bar(ddpm_alpha_bars())
+
+
+def ddpm_weight(sigma: Float[Tensor, "*shape"], prediction: Prediction) -> Float[Tensor, "*shape"]:
+    """Return the weight of |D − x0|² that makes it the squared error of what is predicted.
+
+    - ``epsilon``: 1/σ², as D − x0 = −σ(F − z); the mean over the levels is DDPM's simple loss (Ho
+      et al. 2020, eq. 14).
+    - ``v``: (1 + σ²)/σ², as D − x0 = −s(F − v) with s² = σ²/(1 + σ²) (Salimans and Ho 2022,
+      app. D).
+    - ``x0``: 1.
+
+    Raises:
+        ConfigError: for ``edm``, whose weight depends on the data.
+
+    >>> sigma = torch.tensor([0.5])
+    >>> [ddpm_weight(sigma, prediction).item() for prediction in ("epsilon", "v", "x0")]
+    [4.0, 5.0, 1.0]
+    """
+    if prediction == "epsilon":
+        return 1 / sigma**2
+    if prediction == "v":
+        return 1 + 1 / sigma**2
+    if prediction == "x0":
+        return torch.ones_like(sigma)
+    raise ConfigError(
+        f"the prediction {prediction!r} has no weight of DDPM's",
+        hint="use edm_weight for edm, or give one of epsilon, v, x0",
+    )
+
+
+def index_from_sigma(
+    sigma: Float[Tensor, "*shape"], levels: Float64[Tensor, " steps"]
+) -> Float64[Tensor, "*shape"]:
+    """Return the index t, from 0 to ``steps − 1``, at which a ladder of levels reaches σ.
+
+    Between two levels t is linear in ln σ; below the first it is 0, above the last ``steps − 1``.
+
+    Args:
+        sigma: of any shape.
+        levels: two or more, rising, such as :func:`ddpm_levels`, on the same device.
+
+    >>> levels = torch.tensor([1.0, 4.0, 16.0], dtype=torch.float64)
+    >>> index_from_sigma(torch.tensor([0.0, 2.0, 8.0, 99.0]), levels)
+    tensor([0.0000, 0.5000, 1.5000, 2.0000], dtype=torch.float64)
+    """
+    logs = levels.log()
+    here = sigma.double().log().clamp(logs[0], logs[-1])
+    above = torch.searchsorted(logs, here).clamp(1, len(logs) - 1)
+    low, high = logs[above - 1], logs[above]
+    return above - 1 + (here - low) / (high - low)
+
+
+def sigma_from_index(
+    index: Float[Tensor, "*shape"], levels: Float64[Tensor, " steps"]
+) -> Float64[Tensor, "*shape"]:
+    """Return the level at an index that need not be whole, the inverse of :func:`index_from_sigma`.
+
+    >>> levels = torch.tensor([1.0, 4.0, 16.0], dtype=torch.float64)
+    >>> [round(level, 6) for level in sigma_from_index(torch.tensor([0.5, 2.0]), levels).tolist()]
+    [2.0, 16.0]
+    """
+    index = index.double().clamp(0, len(levels) - 1)
+    below = index.floor().long().clamp(max=len(levels) - 2)
+    logs = levels.log()
+    return torch.lerp(logs[below], logs[below + 1], index - below).exp()
 
 
 def sigma_from_time(time: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -10,7 +10,7 @@ from ecotone.core.errors import ConfigError
 from ecotone.core.seeds import torch_generator
 from ecotone.denoisers import MODELS, EmpiricalDenoiser
 from ecotone.denoisers.unet import UNetPlan
-from ecotone.noise import LogNormalLevels, edm_weight
+from ecotone.noise import LogNormalLevels, Prediction, ddpm_levels, ddpm_weight, edm_weight
 
 
 def build(name: str, shape: tuple[int, ...], seed: int = 0, **options: object) -> nn.Module:
@@ -33,18 +33,25 @@ CASES = [
     ("unet", (3, 9, 13)),
     ("unet", (2, 1, 5)),
     ("unet", (1, 17, 31)),
+    ("transformer", (1, 8, 8)),
+    ("transformer", (3, 6, 10)),
+    ("transformer", (2, 40, 36)),
 ]
 
 
+@pytest.mark.parametrize("prediction", ["edm", "epsilon"])
 @pytest.mark.parametrize(("name", "shape"), CASES)
-def test_any_shape_and_gradients_everywhere(name: str, shape: tuple[int, ...]) -> None:
-    model = build(name, shape, width=8)
+def test_any_shape_and_gradients_everywhere(
+    name: str, shape: tuple[int, ...], prediction: str
+) -> None:
+    model = build(name, shape, width=8, prediction=prediction)
     generator = torch_generator(0, "test")
     x, target = (torch.randn(4, *shape, generator=generator) for _ in range(2))
     sigma = torch.logspace(-2, 1, 4)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    # The first step moves the output layer off zero, and lets gradients through to the rest.
-    for _ in range(2):
+    # The first step moves the output layer off zero, and lets gradients through to the rest; the
+    # transformer's gates, which start at zero as well, let them through after the second.
+    for _ in range(3 if name == "transformer" else 2):
         optimizer.zero_grad()
         loss = (model(x, sigma) - target).square().mean()
         loss.backward()
@@ -68,6 +75,30 @@ def test_a_new_model_is_its_skip_connection(name: str, shape: tuple[int, ...]) -
     sigma = torch.full((3,), 0.5)
     with torch.no_grad():
         torch.testing.assert_close(build(name, shape, width=8)(x, sigma), x / 2)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_new_model_of_ddpm_s_predicts_nothing(name: str) -> None:
+    """D = x for epsilon, x/(1 + σ²) for v, and 0 for x0; and then it learns."""
+    x = torch.randn(3, 1, 8, 8, generator=torch_generator(0, "test"))
+    sigma = torch.full((3,), 0.5)
+    for prediction, expected in (("epsilon", x), ("v", x / 1.25), ("x0", torch.zeros_like(x))):
+        model = build(name, (1, 8, 8), width=8, prediction=prediction)
+        assert model.prediction == prediction
+        denoised = model(x, sigma)
+        torch.testing.assert_close(denoised, expected)
+        denoised.square().mean().backward()
+        last = list(model.parameters())[-1].grad
+        assert last is not None
+        # At D = 0 the loss E|D|² is at its least, and nothing moves.
+        assert bool((last != 0).any()) == (prediction != "x0")
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_prediction_is_an_option(name: str) -> None:
+    assert build(name, (1, 8, 8), width=8).prediction == "edm"
+    with pytest.raises(ConfigError, match="option 'prediction' = 'noise'"):
+        build(name, (1, 8, 8), width=8, prediction="noise")
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -112,15 +143,24 @@ def test_the_level_reaches_the_network(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "shape", "steps"), [("mlp", 64, (2,), 400), ("unet", 8, (1, 8, 8), 160)]
+    ("name", "width", "shape", "steps", "prediction"),
+    [
+        ("mlp", 64, (2,), 400, "edm"),
+        ("mlp", 64, (2,), 400, "epsilon"),
+        ("mlp", 64, (2,), 400, "v"),
+        ("mlp", 64, (2,), 400, "x0"),
+        ("unet", 8, (1, 8, 8), 160, "edm"),
+        ("transformer", 16, (1, 8, 8), 80, "edm"),
+    ],
 )
 def test_training_leads_to_the_posterior_mean(
-    name: str, width: int, shape: tuple[int, ...], steps: int
+    name: str, width: int, shape: tuple[int, ...], steps: int, prediction: Prediction
 ) -> None:
     """The denoising loss on two samples is minimized by their empirical posterior mean."""
     training = torch.stack([torch.full(shape, 0.5), torch.full(shape, -0.5)])
     exact = EmpiricalDenoiser(training)
-    model = build(name, shape, width=width)
+    model = build(name, shape, width=width, prediction=prediction)
+    edm = prediction == "edm"
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
 
     def weighted_error(target, sigma: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -128,7 +168,13 @@ def test_training_leads_to_the_posterior_mean(
         z = torch.randn(clean.shape, generator=generator)
         x = clean + sigma.reshape(-1, *[1] * len(shape)) * z
         difference = model(x, sigma) - (clean if target is None else target(x, sigma))
-        return (edm_weight(sigma, 0.5) * difference.square().flatten(1).mean(1)).mean()
+        weight = edm_weight(sigma, 0.5) if edm else ddpm_weight(sigma, prediction)
+        return (weight * difference.square().flatten(1).mean(1)).mean()
+
+    def draw() -> torch.Tensor:
+        if edm:
+            return LogNormalLevels().draw(32, generator)
+        return ddpm_levels()[torch.randint(1000, (32,), generator=generator)].float()
 
     def distance() -> float:
         with torch.no_grad():
@@ -138,7 +184,7 @@ def test_training_leads_to_the_posterior_mean(
     before, generator = distance(), torch_generator(0, "test")
     for _ in range(steps):
         optimizer.zero_grad()
-        weighted_error(None, LogNormalLevels().draw(32, generator), generator).backward()
+        weighted_error(None, draw(), generator).backward()
         optimizer.step()
     assert distance() < 0.5 * before
 

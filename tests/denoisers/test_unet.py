@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from ecotone.core.errors import ConfigError
-from ecotone.denoisers import MODELS
+from ecotone.denoisers import MODELS, Ddpm
 from ecotone.denoisers.unet import UNetPlan
+from ecotone.noise import ddpm_levels
 
 
 def build(shape: tuple[int, ...], **options: object) -> nn.Module:
@@ -82,6 +83,32 @@ def test_attention_lets_far_pixels_matter_from_the_first_layer() -> None:
         # The first thing a down block returns for its level, before it is halved.
         here, there = (first(part, embedding)[1][0] for part in (x, moved))
     assert bool((here != there)[0, :, 7, 7].any())
+
+
+def test_at_width_100_there_are_25_groups_and_they_divide_every_level() -> None:
+    assert UNetPlan.derive(100, (3, 32, 32)).groups == 25
+    with torch.device("meta"):
+        model = build((3, 32, 32), width=100)
+        assert model(torch.zeros(2, 3, 32, 32), torch.ones(2)).shape == (2, 3, 32, 32)
+    for width in (90, 130, 144):
+        with pytest.raises(ConfigError, match="does not divide into groups") as refused:
+            build((3, 32, 32), width=width)
+        assert "multiple of 4 up to 128" in str(refused.value)
+
+
+def test_ddpm_s_time_steps_reach_the_embedding_as_they_are() -> None:
+    model = build((1, 8, 8), width=8, prediction="epsilon")
+    assert isinstance(model, Ddpm)
+    seen: list[torch.Tensor] = []
+    model.get_submodule("network.model.time_proj").register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0])
+    )
+    sigma = ddpm_levels()
+    with torch.no_grad():
+        for levels in (sigma, sigma.float()):
+            model(torch.zeros(1000, 1, 8, 8, dtype=levels.dtype), levels)
+    for steps in seen:
+        assert torch.equal(steps, torch.arange(1000.0))
 
 
 def test_fewer_blocks_than_one_are_refused() -> None:

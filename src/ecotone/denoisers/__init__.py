@@ -6,11 +6,13 @@ from torch import nn
 
 from ecotone.core.registry import Registry
 from ecotone.denoisers.base import Denoiser, check_inputs, expand_like
+from ecotone.denoisers.ddpm import Ddpm
 from ecotone.denoisers.exact import EmpiricalDenoiser, PopulationDenoiser
 from ecotone.denoisers.precondition import Preconditioned
 
 __all__ = [
     "MODELS",
+    "Ddpm",
     "Denoiser",
     "EmpiricalDenoiser",
     "PopulationDenoiser",
@@ -23,6 +25,7 @@ MODELS: Registry[nn.Module] = Registry(
     "model",
     {
         "mlp": "ecotone.denoisers.mlp:mlp",
+        "transformer": "ecotone.denoisers.transformer:transformer",
         "unet": "ecotone.denoisers.unet:unet",
     },
 )

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from ecotone.core.errors import ConfigError
 from ecotone.core.shapes import Batch, Levels, Vectors
+from ecotone.denoisers.ddpm import Ddpm, predicting
 from ecotone.denoisers.precondition import Preconditioned
+from ecotone.noise import Prediction
 
 __all__ = ["MLP", "mlp"]
 
@@ -19,10 +21,11 @@ _FREQUENCIES = 16
 
 
 class _FourierEmbedding(nn.Module):
-    """Cosines and sines of c_noise at fixed frequencies, 1/8 to 8 cycles per unit.
+    """Cosines and sines of the noise input at fixed frequencies, 1/8 to 8 cycles per unit.
 
-    c_noise = ¼ ln σ moves by about 2.6 from σ = 0.002 to 80, so the slowest wave is monotonic over
-    all levels in use and the fastest tells apart levels that differ by a few per cent.
+    EDM's c_noise = ¼ ln σ moves by about 2.6 from σ = 0.002 to 80, and DDPM's input by 3.9, so the
+    slowest wave is monotonic over all levels in use and the fastest tells apart levels that differ
+    by a few per cent.
     """
 
     def __init__(self) -> None:
@@ -51,9 +54,9 @@ class _Block(nn.Module):
 
 
 class MLP(nn.Module):
-    """The network F(x, c_noise): residual blocks on the flattened sample.
+    """The network F(x, noise): residual blocks on the flattened sample.
 
-    The output layer starts at zero, so a new denoiser is D = c_skip x.
+    The output layer starts at zero, so a new denoiser is D = c_skip x, or what is DDPM's for F = 0.
 
     Args:
         shape: of one sample.
@@ -82,15 +85,22 @@ class MLP(nn.Module):
 
 
 def mlp(
-    width: int = 128, depth: int = 3, *, shape: Sequence[int], sigma_data: float
-) -> Preconditioned:
-    """Build a perceptron with EDM preconditioning for samples of any shape.
+    width: int = 128,
+    depth: int = 3,
+    prediction: Prediction = "edm",
+    *,
+    shape: Sequence[int],
+    sigma_data: float,
+) -> Preconditioned | Ddpm:
+    """Build a perceptron for samples of any shape.
 
     Its initial weights come from torch's global random numbers.
 
     Args:
         width: of the hidden layers, 1 or more; the parameters grow as ``2 · depth · width²``.
         depth: number of residual blocks, 1 or more.
+        prediction: ``edm`` for EDM preconditioning; ``epsilon``, ``v`` or ``x0`` for what DDPM's
+            network predicts, see :class:`~ecotone.denoisers.ddpm.Ddpm`.
         shape: of one sample.
         sigma_data: standard deviation of the training data.
 
@@ -104,4 +114,4 @@ def mlp(
     for name, value in (("width", width), ("depth", depth)):
         if value < 1:
             raise ConfigError(f"{name} = {value} is too small for an mlp", hint="give 1 or more")
-    return Preconditioned(MLP(shape, width=width, depth=depth), sigma_data=sigma_data)
+    return predicting(MLP(shape, width=width, depth=depth), prediction, sigma_data=sigma_data)

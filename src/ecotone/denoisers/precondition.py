@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ecotone.core.errors import ConfigError
 from ecotone.core.shapes import Batch, Levels
 from ecotone.denoisers.base import check_inputs, expand_like
+from ecotone.noise import Prediction
 
 __all__ = ["Coefficients", "Preconditioned", "coefficients"]
 
@@ -61,6 +62,8 @@ class Preconditioned(nn.Module):
     Raises:
         ConfigError: for a ``sigma_data`` that is not positive.
     """
+
+    prediction: Prediction = "edm"
 
     def __init__(self, network: nn.Module, *, sigma_data: float) -> None:
         super().__init__()

@@ -9,12 +9,14 @@ from torch import nn
 
 from ecotone.core.errors import ConfigError
 from ecotone.core.shapes import Batch, Levels
+from ecotone.denoisers.ddpm import STEPS_PER_UNIT, Ddpm, predicting
 from ecotone.denoisers.precondition import Preconditioned
+from ecotone.noise import Prediction
 
 __all__ = ["UNet", "UNetPlan", "unet"]
 
 # diffusers' sinusoidal embedding is made for step numbers 0 to 1000, its fastest wave turning once
-# in 2π of them. c_noise = ¼ ln σ runs from −1.6 (σ = 0.002) to 1.1 (σ = 80), so this factor
+# in 2π of them. EDM's c_noise = ¼ ln σ runs from −1.6 (σ = 0.002) to 1.1 (σ = 80), so this factor
 # spreads the levels in use over about 660.
 _NOISE_SCALE = 250.0
 
@@ -109,27 +111,31 @@ class UNetPlan:
 
 
 class UNet(nn.Module):
-    """The network F(x, c_noise): diffusers' U-Net on images padded to a size it can halve.
+    """The network F(x, noise): diffusers' U-Net on images padded to a size it can halve.
 
     Padding reflects the image at its lower and right borders; the result is cropped. The output
-    convolution starts at zero, so a new denoiser is D = c_skip x.
+    convolution starts at zero, so a new denoiser is D = c_skip x, or what is DDPM's for F = 0.
 
     Args:
         plan: the sizes of its parts.
-        channels: of the images.
+        shape: of the images, (channels, height, width).
         dropout: share of channels dropped in training, inside the residual blocks.
+        scale: what the noise input is multiplied by before its sinusoidal embedding.
     """
 
-    def __init__(self, plan: UNetPlan, *, channels: int, dropout: float) -> None:
+    def __init__(
+        self, plan: UNetPlan, *, shape: Sequence[int], dropout: float, scale: float
+    ) -> None:
         super().__init__()
         # diffusers takes seconds to import; the other denoisers do not need it.
         from diffusers.models.unets.unet_2d import UNet2DModel
 
         kinds = ["Attn" if attention else "" for attention in plan.attention]
-        self.multiple = plan.multiple
+        self.multiple, self.scale = plan.multiple, scale
         self.model = UNet2DModel(
-            in_channels=channels,
-            out_channels=channels,
+            sample_size=(shape[1], shape[2]),
+            in_channels=shape[0],
+            out_channels=shape[0],
             block_out_channels=plan.channels,
             down_block_types=tuple(f"{kind}DownBlock2D" for kind in kinds),
             up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
@@ -153,7 +159,7 @@ class UNet(nn.Module):
         bottom, right = -height % self.multiple, -width % self.multiple
         if bottom or right:
             x = nn.functional.pad(x, (0, right, 0, bottom), mode="reflect")
-        (predicted,) = self.model(x, noise * _NOISE_SCALE, return_dict=False)
+        (predicted,) = self.model(x, noise * self.scale, return_dict=False)
         return predicted[:, :, :height, :width]
 
 
@@ -162,21 +168,26 @@ def unet(
     dropout: float = 0.0,
     attention: bool | None = None,
     blocks: int | None = None,
+    prediction: Prediction = "edm",
     *,
     shape: Sequence[int],
     sigma_data: float,
-) -> Preconditioned:
-    """Build a U-Net with EDM preconditioning; :meth:`UNetPlan.derive` says what the width sets.
+) -> Preconditioned | Ddpm:
+    """Build a U-Net; :meth:`UNetPlan.derive` says what the width sets.
 
     Its initial weights come from torch's global random numbers. On (1, 8, 8) images it has 12.93
-    million parameters at width 100 with attention and three blocks.
+    million parameters at width 100 with attention and three blocks. DDPM's own network for
+    CIFAR-10, with 35.75 million on (3, 32, 32), is that of width 128, dropout 0.1 and the
+    prediction ``epsilon`` (Ho et al. 2020, app. B); here dropout is off unless asked for.
 
     Args:
         width: channels at the top level, a multiple of 4 (of 32 above 128).
-        dropout: share of channels dropped in training, from 0 to below 1.
+        dropout: share of channels dropped in training, from 0 to below 1; DDPM's is 0.1.
         attention: True for self-attention at every level of 16 pixels or less, False for none; None
             for what the size of the images sets.
         blocks: residual blocks a level; None for what the size of the images sets.
+        prediction: ``edm`` for EDM preconditioning; ``epsilon``, ``v`` or ``x0`` for what DDPM's
+            network predicts, see :class:`~ecotone.denoisers.ddpm.Ddpm`.
         shape: of one image, (channels, height, width).
         sigma_data: standard deviation of the training data.
 
@@ -186,4 +197,7 @@ def unet(
     if not 0 <= dropout < 1:
         raise ConfigError(f"dropout = {dropout} is no share", hint="give 0 or more, below 1")
     plan = UNetPlan.derive(width, shape, attention=attention, blocks=blocks)
-    return Preconditioned(UNet(plan, channels=shape[0], dropout=dropout), sigma_data=sigma_data)
+    # DDPM's time steps reach the embedding as they are.
+    scale = _NOISE_SCALE if prediction == "edm" else STEPS_PER_UNIT
+    network = UNet(plan, shape=shape, dropout=dropout, scale=scale)
+    return predicting(network, prediction, sigma_data=sigma_data)
