@@ -13,9 +13,10 @@ from ecotone.samplers import SAMPLERS, Sampler, sample
 CASES: dict[str, dict[str, float]] = {
     "euler": {"steps": 6},
     "heun": {"steps": 6},
+    "multistep": {"steps": 6},
     "stochastic": {"steps": 6, "s_churn": 3.0},
 }
-DETERMINISTIC = ["euler", "heun"]
+DETERMINISTIC = ["euler", "heun", "multistep"]
 SEEDS = sample_seeds(7, 0, "contract")
 
 

@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from ecotone.core.errors import ConfigError, DataError
 from ecotone.core.seeds import normal, sample_seeds
-from ecotone.samplers import SAMPLERS, Euler, Heun, Sampler, Stochastic, sample, sample_batches
+from ecotone.samplers import (
+    SAMPLERS,
+    Euler,
+    Heun,
+    Multistep,
+    Sampler,
+    Stochastic,
+    sample,
+    sample_batches,
+)
 
 VARIANCES = torch.tensor([0.1, 0.5, 1.0, 2.0], dtype=torch.float64)
 SEEDS = sample_seeds(16, 0, "test")
@@ -31,8 +40,10 @@ def error(sampler: Sampler) -> float:
     return (generated - truth).abs().max().item()
 
 
-@pytest.mark.parametrize(("kind", "order"), [(Euler, 1.0), (Heun, 2.0)])
-def test_order_of_convergence(kind: type[Euler] | type[Heun], order: float) -> None:
+@pytest.mark.parametrize(("kind", "order"), [(Euler, 1.0), (Heun, 2.0), (Multistep, 2.0)])
+def test_order_of_convergence(
+    kind: type[Euler] | type[Heun] | type[Multistep], order: float
+) -> None:
     steps = [64, 128, 256, 512]
     # A tiny sigma_min: the last step, to 0, is Euler's in both, and errs by O(sigma_min²).
     errors = [error(kind(steps=count, sigma_min=1e-5, sigma_max=20.0)) for count in steps]
@@ -59,6 +70,18 @@ def test_heun_beats_euler_at_the_same_cost() -> None:
     assert error(heun) < 0.25 * error(euler)
 
 
+def test_at_few_evaluations_multistep_beats_heun() -> None:
+    few = {"sigma_min": 0.02, "sigma_max": 20.0}
+    assert error(Multistep(steps=18, **few)) < 0.8 * error(Heun(steps=14, **few))
+
+
+def test_multistep_remembers_nothing_from_one_batch_to_the_next() -> None:
+    sampler = Multistep(steps=6, sigma_max=20.0)
+    whole = sample(gaussian, sampler, seeds=SEEDS, shape=(4,), dtype=torch.float64)
+    parts = sample(gaussian, sampler, seeds=SEEDS, shape=(4,), dtype=torch.float64, batch_size=5)
+    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-12)
+
+
 def test_the_stochastic_sampler_keeps_the_population_s_moments() -> None:
     n = 3000
     sampler = Stochastic(steps=40, sigma_max=20.0, s_churn=30.0, s_min=0.02, s_max=15.0)
@@ -71,7 +94,9 @@ def test_the_stochastic_sampler_keeps_the_population_s_moments() -> None:
     assert bool(((ratio - 1).abs() < 5 * math.sqrt(2 / n) + 0.01).all()), ratio
 
 
-@pytest.mark.parametrize(("name", "off"), [("euler", 0.04), ("heun", 0.02), ("stochastic", 0.03)])
+@pytest.mark.parametrize(
+    ("name", "off"), [("euler", 0.04), ("heun", 0.02), ("multistep", 0.02), ("stochastic", 0.03)]
+)
 def test_the_default_steps_keep_the_width_of_a_population(name: str, off: float) -> None:
     """As the module promises, for N(0, ½²); with a standard error of 0.6 %."""
 
