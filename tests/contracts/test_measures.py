@@ -18,6 +18,7 @@ from ecotone.denoisers import EmpiricalDenoiser
 from ecotone.features.pca import PrincipalComponents
 from ecotone.features.pixels import Pixels
 from ecotone.measures import MEASURES, Evidence, neighbours
+from ecotone.measures.agreement import agreement
 from ecotone.measures.closeness import closer_to_training_share
 from ecotone.measures.coordinates import distances
 from ecotone.measures.denoising import denoising_losses
@@ -26,11 +27,14 @@ from ecotone.measures.frechet import frechet_distance
 from ecotone.measures.kernels import kid
 from ecotone.measures.onset import onset_readings
 from ecotone.measures.sliced import sliced_wasserstein2
+from ecotone.measures.support import support_readings
 
 NAMES = re.compile(
     r"copied_share_gap_ratio(_floor)?|copied_share_holdout_quantile(_floor)?"
+    r"|precision(_training)?|recall|density|coverage(_training)?|novelty(_rank)?"
     r"|closer_to_training_share|frechet_holdout|(frechet|kid)_(holdout|training)_matched"
-    r"|denoising_(loss_training|loss_holdout|gap)\[sigma=[0-9.e+-]+\]|denoising_gap"
+    r"|denoising_(loss_training|loss_holdout|gap)(\[sigma=[0-9.e+-]+\])?"
+    r"|memorizer_(excess|distance)(\[sigma=[0-9.e+-]+\])?"
     r"|e_(training|original)_generated|delta(_null)?"
 )
 MEASURED = list(MEASURES)
@@ -86,7 +90,7 @@ def test_readings_are_finite_named_and_have_intervals(name: str, usual: Evidence
 
 def test_all_names_of_the_results_table_are_there(usual: Evidence) -> None:
     found = set(everything(usual))
-    assert len(found) == 4 + 1 + 5 + 7 * 3 + 1 + 4
+    assert len(found) == 4 + 1 + 5 + 6 + 2 + 8 * 3 + 8 * 2 + 4
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -136,12 +140,16 @@ def test_a_generator_of_pure_copies_is_seen_by_every_measure(duplicated: bool) -
     assert found["closer_to_training_share"].value == 1
     assert found["frechet_training_matched"].value < found["frechet_holdout_matched"].value
     assert found["kid_training_matched"].value < found["kid_holdout_matched"].value
+    assert found["precision_training"].value == found["coverage_training"].value == 1
+    assert found["precision"].value < 1
+    assert found["novelty"].value == found["novelty_rank"].value == 0
     assert found["e_training_generated"].value == pytest.approx(0, abs=1e-10)
     assert found["delta"].high is not None
     assert found["delta"].high < 0
     # The perfect memorizer.
     assert found["denoising_gap"].low is not None
     assert found["denoising_gap"].low > 0
+    assert found["memorizer_excess"].value == found["memorizer_distance"].value == 0
 
 
 def test_the_holdout_in_the_place_of_generated_images_is_at_the_floor() -> None:
@@ -154,6 +162,9 @@ def test_the_holdout_in_the_place_of_generated_images_is_at_the_floor() -> None:
     assert abs(found["copied_share_holdout_quantile"].value - quantile.value) <= 1 / 150
     assert found["closer_to_training_share"].value == 0
     assert found["frechet_holdout"].value == pytest.approx(0, abs=1e-8)
+    assert {found[name].value for name in ("precision", "recall", "coverage")} == {1.0}
+    assert found["novelty"].value == pytest.approx(1)
+    assert found["novelty_rank"].value == 0.5
     assert found["e_original_generated"].value == pytest.approx(0, abs=1e-10)
 
 
@@ -166,6 +177,11 @@ def test_a_population_of_honest_images_shows_no_copying() -> None:
     assert closer.low is not None
     assert closer.high is not None
     assert closer.low <= 0.5 <= closer.high
+    for name, expected in (("novelty", 1), ("novelty_rank", 0.5)):
+        reading = found[name]
+        assert reading.low is not None
+        assert reading.high is not None
+        assert reading.low <= expected <= reading.high
     # The training set's own chance is not in the interval.
     copies = onset_readings(
         generated=images(200, 1), training=images(200, 1), original=images(200, 2), seed=3
@@ -204,6 +220,7 @@ def test_what_cannot_be_had_is_left_out(name: str) -> None:
 @pytest.mark.parametrize(
     "function",
     [
+        agreement,
         closer_to_training_share,
         denoising_losses,
         distances,
@@ -214,11 +231,13 @@ def test_what_cannot_be_had_is_left_out(name: str) -> None:
         neighbours,
         onset_readings,
         sliced_wasserstein2,
+        support_readings,
     ],
 )
 def test_sets_are_given_by_name(function) -> None:
     parameters = inspect.signature(function).parameters
-    directed = {"generated", "training", "holdout", "reference"} & parameters.keys()
+    sets = {"generated", "training", "holdout", "reference", "first", "second"}
+    directed = sets & parameters.keys()
     assert len(directed) >= 2
     for name in directed:
         assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY

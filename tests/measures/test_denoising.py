@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ecotone.core import ConfigError, DataError
 from ecotone.denoisers import EmpiricalDenoiser
-from ecotone.measures.denoising import denoising_losses, evaluations, levels
+from ecotone.measures.denoising import denoising_losses
+from ecotone.measures.probe import evaluations, levels
 from ecotone.noise import edm_weight
 
 

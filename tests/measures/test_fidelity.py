@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -71,3 +73,37 @@ def test_two_images_have_a_distance_but_no_interval_and_one_has_neither() -> Non
     found = fidelity(images)
     assert all(reading.low is None for reading in found.values())
     assert fidelity(evidence(20, 20, 1)) == {}
+
+
+@pytest.mark.parametrize("case", ["copies", "apart", "constant", "few"])
+def test_extremes_are_right_in_every_reading(case: str) -> None:
+    given = evidence(40, 40, 40)
+    assert given.holdout is not None
+    sets = {
+        "copies": given.training,
+        "apart": given.generated + 1e3,
+        "constant": torch.zeros_like(given.generated),
+        "few": given.generated[:3],
+    }
+    found = fidelity(replace(given, generated=sets[case]))
+    assert len(found) == 5
+    frechet = {name: reading for name, reading in found.items() if name.startswith("frechet")}
+    for name, reading in found.items():
+        assert reading.low is not None
+        assert reading.high is not None
+        assert np.isfinite([reading.low, reading.value, reading.high]).all()
+        if case == "apart":
+            assert reading.low > 1e5, name
+    if case == "copies":
+        assert found["frechet_training_matched"].value < 1e-8
+        assert found["kid_training_matched"].value < found["kid_holdout_matched"].value
+        # Pairs of an image and its copy count in one of the three means alone.
+        assert found["kid_training_matched"].value < 0
+    if case == "constant":
+        rows = {"holdout": given.holdout, "training": given.training}
+        for name, reading in frechet.items():
+            real = rows[name.split("_")[1]]
+            expected = real.mean(dim=0).square().sum() + real.var(dim=0).sum()
+            assert reading.value == pytest.approx(float(expected), rel=1e-5)
+            # All generated images being equal, leaving out some changes nothing.
+            assert reading.high == pytest.approx(reading.value)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torchmetrics.image.fid import _compute_fid
+from torchmetrics.image.fid import FrechetInceptionDistance, _compute_fid
 
 from ecotone.core import DataError
 from ecotone.measures.frechet import frechet_distance
@@ -92,6 +92,43 @@ def test_rotations_and_shifts_change_nothing_and_scales_square(n, m, d, seed) ->
     assert frechet_distance(generated=right, reference=left) == pytest.approx(
         found, rel=1e-7, abs=1e-7 * scale
     )
+
+
+class AsTheyAre(torch.nn.Module):
+    """Features that are features already."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(300, 200, 12), (40, 500, 64), (20, 30, 100)])
+def test_the_metric_of_torchmetrics_says_the_same(n: int, m: int, d: int) -> None:
+    left, right = features(n, d, 0), features(m, d, 1)
+    metric = FrechetInceptionDistance(feature=AsTheyAre(d))
+    metric.update(right, real=True)
+    metric.update(left, real=False)
+    found = frechet_distance(generated=left, reference=right)
+    # With fewer images than features its eigenvalues of a singular product are less sure.
+    assert found == pytest.approx(float(metric.compute()), rel=1e-8 if min(n, m) > d else 1e-4)
+
+
+def test_points_are_at_their_squared_distance_and_sets_apart_nearly_so() -> None:
+    point = torch.tensor([[3.0, 4.0]])
+    one, other = point.repeat(9, 1), torch.zeros(7, 2)
+    assert frechet_distance(generated=one, reference=other) == pytest.approx(25, rel=1e-12)
+    assert frechet_distance(generated=one, reference=one) == 0
+    rows = features(60, 4, 0)
+    # Of a point and a cloud: the cloud's variance is all there is besides.
+    cloud = rows - rows.mean(dim=0) + torch.full((1, 4), 2.0)
+    expected = 4 * 2.0**2 + float(rows.var(dim=0).sum())
+    found = frechet_distance(generated=torch.zeros(5, 4), reference=cloud)
+    assert found == pytest.approx(expected, rel=1e-10)
+    apart = frechet_distance(generated=rows + 1e6, reference=rows)
+    assert apart == pytest.approx(4e12, rel=1e-10)
 
 
 def test_normal_distributions_are_at_their_known_distance() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torchmetrics.image.kid import poly_mmd
+from torchmetrics.image.kid import KernelInceptionDistance, poly_mmd
 
 from ecotone.core import DataError
 from ecotone.core.intervals import jackknife
@@ -22,6 +22,33 @@ def test_it_agrees_with_torchmetrics(monkeypatch: pytest.MonkeyPatch) -> None:
     left, right = features(50, 8, 0, 0.3), features(50, 8, 1)
     expected = float(poly_mmd(right, left))
     assert kid(generated=left, reference=right) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance` will save")
+@pytest.mark.parametrize("d", [8, 200])
+def test_the_metric_of_torchmetrics_says_the_same(d: int) -> None:
+    left, right = features(60, d, 0, 0.3), features(60, d, 1)
+    # One subset that is the whole.
+    metric = KernelInceptionDistance(feature=torch.nn.Identity(), subsets=1, subset_size=60)
+    metric.update(right, real=True)
+    metric.update(left, real=False)
+    mean, _ = metric.compute()
+    assert kid(generated=left, reference=right) == pytest.approx(float(mean), rel=1e-4)
+
+
+def test_points_are_at_the_distance_of_their_kernels() -> None:
+    one, other = torch.full((5, 2), 2.0), torch.zeros(4, 2)
+    # k(x, x) + k(y, y) − 2 k(x, y) = (4 + 1)³ + 1 − 2
+    assert kid(generated=one, reference=other) == pytest.approx(124, rel=1e-12)
+    assert kid(generated=one, reference=one) == pytest.approx(0, abs=1e-12)
+
+
+def test_copies_are_below_zero_and_sets_apart_far_above() -> None:
+    rows = features(20, 50, 0)
+    # Pairs of an image and its copy count in one of the three means alone.
+    assert kid(generated=rows, reference=rows) < 0
+    apart = kid(generated=rows + 100, reference=rows)
+    assert apart == pytest.approx((100.0**2 + 1) ** 3, rel=0.05)
 
 
 def test_it_is_unbiased() -> None:

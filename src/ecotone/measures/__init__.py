@@ -31,7 +31,10 @@ MEASURES: Registry[dict[str, Reading]] = Registry(
         "copying": "ecotone.measures.copying:copying",
         "closeness": "ecotone.measures.closeness:closeness",
         "fidelity": "ecotone.measures.fidelity:fidelity",
+        "support": "ecotone.measures.support:support",
+        "novelty": "ecotone.measures.novelty:novelty",
         "denoising": "ecotone.measures.denoising:denoising",
+        "memorizer": "ecotone.measures.memorizer:memorizer",
         "onset": "ecotone.measures.onset:onset",
     },
 )

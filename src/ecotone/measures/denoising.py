@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from ecotone.core.errors import ConfigError, DataError
+from ecotone.core.errors import ConfigError
 from ecotone.core.intervals import mean_interval
 from ecotone.core.readings import Direction, Reading
-from ecotone.core.seeds import normal, sample_seeds
 from ecotone.denoisers import Denoiser
 from ecotone.measures.evidence import Evidence
-from ecotone.measures.subsets import shuffled
+from ecotone.measures.probe import IMAGES, Answers, Probe
 from ecotone.noise import edm_weight
 
-__all__ = ["IMAGES", "LEVELS", "SPAN", "denoising", "denoising_losses", "evaluations", "levels"]
-
-IMAGES = 64
-"""The most images taken of each set."""
-
-LEVELS = 7
-"""Noise levels, evenly spaced in their logarithm."""
-
-SPAN = (0.05, 5.0)
-"""Lowest and highest level, in standard deviations of the data: below, every image stands out from
-the noise, and above, none does; memorization shows between."""
-
-_BATCH = 256
+__all__ = ["denoising", "denoising_losses", "label", "mean_reading", "weights"]
 
 
 def denoising(evidence: Evidence) -> dict[str, Reading]:
@@ -39,45 +25,10 @@ def denoising(evidence: Evidence) -> dict[str, Reading]:
 
     Nothing is returned without a denoiser or a holdout.
     """
-    if evidence.denoiser is None or evidence.holdout is None:
+    asked = evidence.asked
+    if asked is None:
         return {}
-    return denoising_losses(
-        evidence.denoiser,
-        training=evidence.training,
-        holdout=evidence.holdout,
-        sigmas=levels(evidence.sigma_data),
-        sigma_data=evidence.sigma_data,
-        seed=evidence.seed,
-        device=evidence.device,
-    )
-
-
-def levels(sigma_data: float) -> tuple[float, ...]:
-    """Return the noise levels that :func:`denoising` takes.
-
-    >>> [round(sigma, 4) for sigma in levels(0.5)]
-    [0.025, 0.0539, 0.116, 0.25, 0.5386, 1.1604, 2.5]
-    """
-    low, high = (math.log(sigma_data * end) for end in SPAN)
-    return tuple(math.exp(low + (high - low) * i / (LEVELS - 1)) for i in range(LEVELS))
-
-
-def evaluations(
-    *, training: int, holdout: int, sigmas: int = LEVELS, draws: int = 1, images: int = IMAGES
-) -> int:
-    """Return how many times :func:`denoising_losses` has an image denoised.
-
-    Args:
-        training: images in the training set.
-        holdout: images in the holdout.
-        sigmas: noise levels.
-        draws: of noise, for each image and level.
-        images: the most images taken of each set.
-
-    >>> evaluations(training=1000, holdout=20)
-    280
-    """
-    return 2 * min(training, holdout, images) * sigmas * draws
+    return _readings(*asked, sigma_data=evidence.sigma_data)
 
 
 def denoising_losses(
@@ -97,9 +48,10 @@ def denoising_losses(
     The loss of an image x at level σ is the mean over its values of (D(x + σz; σ) − x)². As many
     images are taken of each set, at random, and paired: image i of both gets the same noise z, so
     that much of the chance in the noise drops out of the gap (holdout − training). At each level
-    intervals are Student's t over images, and over pairs for the gap; the gap over all levels is
-    the mean over levels of λ(σ) · gap(σ), with λ(σ) = (σ² + σ_data²)/(σ σ_data)², the weight of the
-    training loss (Karras et al. 2022, Table 1).
+    intervals are Student's t over images, and over pairs for the gap; what stands for all levels is
+    the mean over them of λ(σ) times the loss or gap, with λ(σ) = (σ² + σ_data²)/(σ σ_data)², the
+    weight of the training loss (Karras et al. 2022, Table 1). That of the holdout is the validation
+    loss.
 
     Args:
         denoiser: what to measure.
@@ -114,8 +66,8 @@ def denoising_losses(
 
     Returns:
         ``denoising_loss_training[sigma=S]``, ``denoising_loss_holdout[sigma=S]`` and
-        ``denoising_gap[sigma=S]`` for each level, and ``denoising_gap`` over all. Levels whose loss
-        is not finite are left out, and with them the gap over all.
+        ``denoising_gap[sigma=S]`` for each level, and all three without a level over all of them.
+        Levels whose loss is not finite are left out, and with them those over all.
 
     Raises:
         DataError: for an empty set.
@@ -129,99 +81,68 @@ def denoising_losses(
     denoising_loss_training[sigma=1] 0.0
     denoising_loss_holdout[sigma=1] 1.0
     denoising_gap[sigma=1] 1.0
+    denoising_loss_training 0.0
+    denoising_loss_holdout 2.0
     denoising_gap 2.0
     """
-    count = min(len(training), len(holdout), images)
-    if count < 1:
-        raise DataError(
-            f"{len(training)} training and {len(holdout)} holdout images have no gap",
-            hint="give at least one of each",
-        )
-    if not sigmas or min(sigmas) <= 0 or sigma_data <= 0 or draws < 1:
-        raise ConfigError(
-            f"sigmas = {list(sigmas)}, sigma_data = {sigma_data}, draws = {draws} cannot be used",
-            hint="give one level or more, all above 0, and one draw or more",
-        )
-    pairs = torch.stack(
-        [
-            images_of[shuffled(images_of, seed, "denoising", name)[:count].to(images_of.device)]
-            for name, images_of in (("training", training), ("holdout", holdout))
-        ]
+    if sigma_data <= 0:
+        raise ConfigError(f"sigma_data = {sigma_data} cannot be used", hint="give one above 0")
+    probe = Probe(
+        training=training, holdout=holdout, sigmas=sigmas, seed=seed, draws=draws, images=images
     )
-    losses = _losses(denoiser, pairs, sigmas, seed, draws, device or training.device)
-    weights = edm_weight(torch.tensor(sigmas, dtype=torch.float64), sigma_data).numpy()
-    how = {"images_each": count, "draws": draws, "seed": seed, "interval": "Student's t"}
+    return _readings(probe, probe.ask(denoiser, device=device), sigma_data=sigma_data)
+
+
+def label(sigma: float) -> str:
+    """Return what a reading's name ends in to say its noise level.
+
+    >>> label(0.53862)
+    '[sigma=0.539]'
+    """
+    return f"[sigma={sigma:.3g}]"
+
+
+def weights(probe: Probe, sigma_data: float) -> Float64[np.ndarray, " levels"]:
+    """Return the weights λ(σ) of a probe's levels, by which what is read at each is averaged."""
+    return edm_weight(torch.tensor(probe.sigmas, dtype=torch.float64), sigma_data).numpy()
+
+
+def _readings(probe: Probe, answers: Answers, *, sigma_data: float) -> dict[str, Reading]:
+    how = {
+        "images_each": probe.count,
+        "draws": probe.draws,
+        "seed": probe.seed,
+        "interval": "Student's t",
+    }
+    losses = answers.losses.numpy()
+    kinds: list[tuple[str, np.ndarray, str, Direction]] = [
+        ("denoising_loss_training", losses[:, 0], "squared value", "worse"),
+        ("denoising_loss_holdout", losses[:, 1], "squared value", "worse"),
+        ("denoising_gap", losses[:, 1] - losses[:, 0], "squared value", "more copying"),
+    ]
     readings: dict[str, Reading] = {}
-    weighted = np.zeros(count)
-    for sigma, weight, (on_training, on_holdout) in zip(sigmas, weights, losses, strict=True):
-        gap = on_holdout - on_training
-        weighted = weighted + weight * gap / len(sigmas)
-        if np.isfinite(gap).all():
-            label = f"[sigma={sigma:.3g}]"
-            for name, values in (("training", on_training), ("holdout", on_holdout)):
-                reading = _mean(values, "squared value", "worse", how)
-                readings[f"denoising_loss_{name}{label}"] = reading
-            readings[f"denoising_gap{label}"] = _mean(gap, "squared value", "more copying", how)
-    if np.isfinite(weighted).all():
-        how = {**how, "sigmas": [float(sigma) for sigma in sigmas], "sigma_data": sigma_data}
-        readings["denoising_gap"] = _mean(weighted, "weighted loss", "more copying", how)
+    for level, sigma in enumerate(probe.sigmas):
+        if np.isfinite(losses[level]).all():
+            for name, values, unit, higher_is in kinds:
+                reading = mean_reading(values[level], unit, higher_is, how)
+                readings[f"{name}{label(sigma)}"] = reading
+    if np.isfinite(losses).all():
+        weight = weights(probe, sigma_data)[:, None]
+        how = {**how, "sigmas": list(probe.sigmas), "sigma_data": sigma_data}
+        for name, values, _, higher_is in kinds:
+            overall = (weight * values).mean(axis=0)
+            readings[name] = mean_reading(overall, "weighted loss", higher_is, how)
     return readings
 
 
-@torch.no_grad()
-def _losses(
-    denoiser: Denoiser,
-    pairs: Float[Tensor, " 2 images *shape"],
-    sigmas: Sequence[float],
-    seed: int,
-    draws: int,
-    device: torch.device | str,
-) -> Float64[np.ndarray, "levels 2 images"]:
-    """Return the loss of each image of both sets at each level, averaged over draws."""
-    count, shape = pairs.shape[1], pairs.shape[2:]
-    clean = pairs.flatten(0, 1).to(device)
-    seeds = sample_seeds(count, seed, "denoising")
-
-    def noisy() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for index in range(len(sigmas) * draws):
-            noise = normal(seeds, shape, index=index, dtype=clean.dtype, device=device)
-            sigma = clean.new_full((2 * count,), sigmas[index // draws])
-            for rows in torch.arange(2 * count, device=device).split(_BATCH):
-                x = clean[rows]
-                yield x, x + sigmas[index // draws] * noise[rows % count], sigma[rows]
-
-    losses = []
-    for x, perturbed, sigma in _together(noisy()):
-        error = (denoiser(perturbed, sigma) - x).double().square_()
-        losses.append(error.flatten(1).mean(dim=1).cpu())
-    by_level = torch.cat(losses).reshape(len(sigmas), draws, 2, count)
-    return by_level.mean(dim=1).numpy()
-
-
-def _together(
-    parts: Iterator[tuple[Tensor, Tensor, Tensor]],
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Join parts of batches, of any levels, as long as they fit one batch."""
-    held: list[tuple[Tensor, Tensor, Tensor]] = []
-    size = 0
-    for part in parts:
-        if held and size + len(part[0]) > _BATCH:
-            yield _joined(held)
-            held, size = [], 0
-        held.append(part)
-        size += len(part[0])
-    if held:
-        yield _joined(held)
-
-
-def _joined(parts: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    clean, perturbed, sigma = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-    return clean, perturbed, sigma
-
-
-def _mean(values: np.ndarray, unit: str, higher_is: Direction, how: dict[str, object]) -> Reading:
-    bounds = mean_interval(values)
-    low, high = bounds if bounds is not None else (None, None)
+def mean_reading(
+    values: Float64[np.ndarray, " images"],
+    unit: str,
+    higher_is: Direction,
+    how: dict[str, object],
+) -> Reading:
+    """Return the mean over images with Student's t interval; none for fewer than two images."""
+    low, high = mean_interval(values) or (None, None)
     return Reading(
         float(values.mean()),
         n=len(values),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor
 from ecotone.denoisers import Denoiser
 from ecotone.features import FeatureSpace
 from ecotone.measures.neighbours import Neighbours
+from ecotone.measures.probe import Answers, Probe, levels
 
 __all__ = ["Evidence"]
 
@@ -31,6 +33,7 @@ class Evidence:
         sigma_data: standard deviation of the data, above 0.
         seed: for subsets and noise.
         device: where the denoiser takes its input; None for where the images are.
+        probe: noisy images to ask the denoiser about; those of the seed where None.
     """
 
     generated: Float[Tensor, " samples *shape"]
@@ -42,3 +45,20 @@ class Evidence:
     sigma_data: float
     seed: int
     device: torch.device | str | None = None
+    probe: Probe | None = None
+
+    @cached_property
+    def asked(self) -> tuple[Probe, Answers] | None:
+        """The probe and the denoiser's answers, had once for all measures that look at them.
+
+        None without a denoiser or a holdout.
+        """
+        if self.denoiser is None or self.holdout is None:
+            return None
+        probe = self.probe or Probe(
+            training=self.training,
+            holdout=self.holdout,
+            sigmas=levels(self.sigma_data),
+            seed=self.seed,
+        )
+        return probe, probe.ask(self.denoiser, device=self.device)
