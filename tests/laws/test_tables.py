@@ -5,7 +5,7 @@ import pytest
 
 from ecotone.core.errors import DataError
 from ecotone.laws import onsets
-from ecotone.laws.tables import DISTANCE, FLOOR, SHARE
+from ecotone.laws.tables import DISTANCE, FLOOR, SHARE, factors
 
 STEPS = [10, 100, 1000, 10_000]
 
@@ -83,6 +83,34 @@ def test_a_run_that_failed_is_censored_at_what_was_measured():
     # Having turned before it failed, a run keeps its onset.
     turned = onsets(run(*TURNS, seed=1), runs)
     assert set(turned["status"]) == {"observed"}
+
+
+def test_what_is_told_of_a_run_is_no_factor():
+    told = (
+        "run",
+        "status",
+        "steps",
+        "failed_step",
+        "reason",
+        "batch_size",
+        "images",
+        "parameters",
+        "twin_of",
+    )
+    frame = pl.DataFrame({"n": [16], "training.batch_size": [8], "seed": [0]})
+    runs = frame.with_columns(pl.lit(1).alias(name) for name in told)
+    assert factors(runs) == ["n", "training.batch_size"]
+    # A table of results may bring them along; its runs stay the same ones.
+    results = run(*TURNS)
+    wide = onsets(results.with_columns(batch_size=pl.lit(8), parameters=pl.lit(100)))
+    assert wide.equals(onsets(results))
+
+
+def test_a_run_that_its_policy_stopped_is_censored():
+    share, distance = [0.0, 0.0, 0.03], [9.0, 1.01, 1.0]
+    runs = pl.DataFrame({"n": [32], "seed": [0], "status": ["stopped"]})
+    table = onsets(run(share, distance, steps=STEPS[:3]), runs)
+    assert table["status"].to_list() == ["right_censored"] * 2
 
 
 def test_order_of_rows_does_not_matter():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from ecotone.core.errors import DataError
 from ecotone.laws.onset import Onset, tau_gen, tau_mem
 
-__all__ = ["factors", "onsets"]
+__all__ = ["factors", "need", "onsets"]
 
 SHARE = "copied_share_gap_ratio"
 FLOOR = "copied_share_gap_ratio_floor"
@@ -24,6 +24,16 @@ _OF_AN_ONSET: Mapping[str, type[pl.DataType]] = {
     "high": pl.Float64,
     "bound": pl.Float64,
 }
+_OF_A_RUN = (
+    "run",
+    "steps",
+    "failed_step",
+    "reason",
+    "batch_size",
+    "images",
+    "parameters",
+    "twin_of",
+)
 
 
 def factors(frame: pl.DataFrame) -> list[str]:
@@ -31,8 +41,10 @@ def factors(frame: pl.DataFrame) -> list[str]:
 
     >>> factors(pl.DataFrame({"n": [16], "model": ["unet"], "seed": [0], "step": [1]}))
     ['n', 'model']
+    >>> factors(pl.DataFrame({"n": [16], "seed": [0], "run": ["a"], "images": [32]}))
+    ['n']
     """
-    known = {"seed", *_OF_A_READING, *_OF_AN_ONSET}
+    known = {"seed", *_OF_A_READING, *_OF_AN_ONSET, *_OF_A_RUN}
     return [column for column in frame.columns if column not in known]
 
 
@@ -66,11 +78,11 @@ def onsets(
     >>> onsets(pl.DataFrame(rows)).select("n", "onset", "status").rows()
     [(32, 'tau_mem', 'observed')]
     """
-    _need(results, ("seed", *_OF_A_READING), "results")
+    need(results, ("seed", *_OF_A_READING), "results")
     keys = [*factors(results), "seed"]
     finished: dict[tuple[object, ...], bool] = {}
     if runs is not None:
-        _need(runs, (*keys, "status"), "runs")
+        need(runs, (*keys, "status"), "runs")
         finished = {row[:-1]: row[-1] == "finished" for row in runs.select(*keys, "status").rows()}
 
     relevant = results.filter(pl.col("measure").is_in([SHARE, FLOOR, DISTANCE]))
@@ -93,7 +105,17 @@ def onsets(
     return pl.DataFrame(rows, schema=schema, orient="row").sort(*keys, maintain_order=True)
 
 
-def _need(frame: pl.DataFrame, columns: tuple[str, ...], table: str) -> None:
+def need(frame: pl.DataFrame, columns: Sequence[str], table: str) -> None:
+    """Refuse a table that lacks a column.
+
+    Args:
+        frame: the table.
+        columns: that it must have.
+        table: what it is called: "results", "runs" or "onsets".
+
+    Raises:
+        DataError: for the first one missing.
+    """
     for column in columns:
         if column not in frame.columns:
             raise DataError(
