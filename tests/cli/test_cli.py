@@ -128,6 +128,58 @@ def test_an_interrupt_saves_and_says_how_to_go_on(tiny: Path, tmp_path: Path) ->
     assert pl.read_parquet(out / "runs.parquet")["status"].to_list() == ["unfinished"]
 
 
+def test_when_its_minutes_are_over_a_study_saves_and_goes_on(
+    run: Run, tiny: Path, tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run("study", tiny, "--out", whole, "--workers", 1).code == 0
+    words = ("study", tiny, "--out", parts, "--workers", 1)
+    ended = run(*words, "--minutes", 0)
+    assert ended.code == 130
+    assert "Time is up" in ended.err
+    assert f"ecotone study {tiny} --out {parts} --workers 1 --minutes 0" in ended.err
+    assert run(*words, "--minutes", 10).code == 0
+    for name in ("results.parquet", "runs.parquet"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_study_says_how_long_it_will_take(run: Run, tiny: Path, tmp_path: Path) -> None:
+    told = run("study", tiny, "--out", tmp_path / "out", "--workers", 2).err
+    assert "About 1 minute for 2 runs, 2 at a time; a step takes 0." in told
+    assert "About" not in run("study", tiny, "--out", tmp_path / "out").err
+
+
+def test_a_trained_unet_leaves_as_a_pipeline(run: Run, tmp_path: Path) -> None:
+    model = {"kind": "unet", "width": 8, "prediction": "epsilon"}
+    training = {"steps": 12, "batch_size": 8, "warmup_steps": 2}
+    monitor = {"samples": 6, "share": 0.6, "first": 4, "measures": ["copying"]}
+    study = write_study(
+        tmp_path, factors={"n": [8]}, model=model, training=training, monitor=monitor
+    )
+    assert run("study", study, "--out", tmp_path / "out", "--workers", 1).code == 0
+    folder = next((tmp_path / "out" / "runs").iterdir())
+    assert run("export", folder, "--out", tmp_path / "pipeline").code == 0
+
+    from diffusers.pipelines.ddpm.pipeline_ddpm import DDPMPipeline
+
+    pipeline = DDPMPipeline.from_pretrained(tmp_path / "pipeline")
+    pipeline.set_progress_bar_config(disable=True)
+    (images,) = pipeline(batch_size=2, num_inference_steps=2, output_type="np", return_dict=False)
+    assert images.shape == (2, 8, 8, 1)
+    assert np.isfinite(images).all()
+    run("--version")  # what diffusers wrote is read with it
+    refused(run("export", folder, "--out", tmp_path / "pipeline"), "pipeline")
+    refused(run("export", folder, "--out", tmp_path / "other", "--safe"), "monitor.stop=onset")
+    refused(run("export", tmp_path, "--out", tmp_path / "other"), "no run's folder")
+
+
+def test_a_model_that_no_pipeline_can_hold_is_refused(run: Run, tiny: Path, tmp_path: Path) -> None:
+    assert run("study", tiny, "--out", tmp_path / "out", "--workers", 1).code == 0
+    folder = next((tmp_path / "out" / "runs").iterdir())
+    refused(run("export", folder, "--out", tmp_path / "pipeline"), "model")
+    assert not (tmp_path / "pipeline").exists()
+
+
 def test_a_study_with_a_failed_run_says_so(run: Run, tmp_path: Path) -> None:
     study = write_study(tmp_path, factors={"training.learning_rate": [1e30, 1e-3]}, n=8)
     ended = run("study", study, "--out", tmp_path / "out")
@@ -158,6 +210,9 @@ def test_a_study_of_which_nothing_was_measured_says_why(run: Run, tmp_path: Path
         (["digits", "--set", "monitor.share=1"], "monitor.share"),
         (["digits", "--set", "sampler.steps=0"], "steps"),
         (["digits", "--set", "model.width=5"], "width"),
+        (["digits", "--set", "twin_of=previous"], "even number of seeds"),
+        (["digits", "--set", "monitor.features=transformers"], "model"),
+        (["cifar10-size", "--set", "population.path=no-such-folder"], "no-such-folder"),
     ],
 )
 def test_bad_studies_are_refused(run: Run, tmp_path: Path, words: list[str], told: str) -> None:

@@ -151,3 +151,22 @@ def test_ready_made_studies_are_whole(name: str) -> None:
     assert design.cells
     assert design.header.title
     assert design.header.description
+
+
+def test_levels_can_have_names(tmp_path: Path) -> None:
+    models = {
+        "narrow": {"kind": "mlp", "width": 8},
+        "wide": {"kind": "mlp", "width": 32},
+    }
+    study = write_study(tmp_path, factors={"n": [4, 8], "model": models})
+    cells = load_design(str(study)).cells
+    assert [cell.factors for cell in cells[1:3]] == [
+        {"n": 8, "model": "narrow"},
+        {"n": 4, "model": "wide"},
+    ]
+    widths = [cell.config.model_dump()["model"]["width"] for cell in cells]
+    assert widths == [8, 8, 32, 32]
+    narrower = load_design(str(study), ["factors.model.wide.width=16"]).cells[-1]
+    assert narrower.config.model_dump()["model"]["width"] == 16
+    with pytest.raises(ConfigError, match=r"set factors\.model\.narrow\.width"):
+        load_design(str(study), ["model.width=16"])

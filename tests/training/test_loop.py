@@ -15,6 +15,8 @@ from ecotone.denoisers import MODELS
 from ecotone.noise import edm_weight
 from ecotone.training import (
     DivergenceError,
+    Execution,
+    ExhaustedError,
     Plan,
     TrainingState,
     load_checkpoint,
@@ -191,3 +193,66 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
     assert saved[1].keys() == saved[2].keys()
     for name, tensor in saved[1].items():
         torch.testing.assert_close(tensor, saved[2][name], rtol=2e-4, atol=2e-5)
+
+
+class Limited(nn.Module):
+    """A model on a device whose memory holds so many images at a time."""
+
+    def __init__(self, model: nn.Module, most: int) -> None:
+        super().__init__()
+        self.model, self.most = model, most
+        self.seen: list[int] = []
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        self.seen.append(len(x))
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
+        return self.model(x, sigma)
+
+
+def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_but_rounding() -> None:
+    plain = begin()
+    steps = run(plain)
+    limited = Limited(begin().model, most=2)
+    state = TrainingState(limited, PLAN)
+    again = run(state)
+    # A batch of 6 is tried whole, by threes and by twos; later steps know.
+    assert limited.seen[:5] == [6, 3, 2, 2, 2]
+    assert max(limited.seen[5:]) == 2
+    torch.testing.assert_close(weights(state), weights(plain), rtol=1e-4, atol=1e-5)
+    assert [s.loss for s in again] == pytest.approx([s.loss for s in steps], rel=1e-4)
+
+
+def test_a_micro_batch_can_be_given() -> None:
+    plain = begin()
+    run(plain)
+    state = begin()
+    list(train(state, data(), PLAN, sigma_data=1.0, seed=3, execution=Execution(micro_batch=4)))
+    torch.testing.assert_close(weights(state), weights(plain), rtol=1e-4, atol=1e-5)
+
+
+def test_out_of_memory_at_one_image_ends_the_run_with_the_reason() -> None:
+    state = TrainingState(Limited(begin().model, most=0), PLAN)
+    before = weights(state).clone()
+    with pytest.raises(ExhaustedError, match="step 1: out of memory with one image") as ended:
+        run(state)
+    assert ended.value.step == 1
+    assert "model.width" in str(ended.value)
+    assert torch.equal(weights(state), before)
+
+
+@pytest.mark.parametrize("kind", ["unet", "transformer"])
+def test_layout_and_precision_change_the_rounding_only(kind: str) -> None:
+    images = 0.5 * torch.randn(10, 3, 8, 8, generator=torch_generator(0, "images"))
+
+    def losses(execution: Execution) -> list[float]:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = MODELS.create(kind, {"width": 16}, shape=(3, 8, 8), sigma_data=0.5)
+        state = TrainingState(model, PLAN)
+        loop = train(state, images, PLAN, sigma_data=0.5, seed=3, execution=execution)
+        return [step.loss for step in loop]
+
+    plain = losses(Execution())
+    assert losses(Execution(channels_last=True)) == pytest.approx(plain, rel=1e-3)
+    assert losses(Execution(precision="bfloat16")) == pytest.approx(plain, rel=0.1)

@@ -1,4 +1,4 @@
-"""The command line: ``ecotone study``, ``ecotone report``, ``ecotone list``."""
+"""The command line: ``ecotone study``, ``report``, ``export`` and ``list``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as shells have it, and where the time given is up."""
 
 
 def main() -> None:
@@ -79,11 +79,21 @@ def study(
         int | None,
         typer.Option(min=1, help="Runs side by side; as many as the cores allow unless given."),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Save every run and stop after so many; the same command goes on."
+        ),
+    ] = None,
 ) -> None:
-    """Carry out a study, or what is left of it, and write its report."""
+    """Carry out a study, or what is left of it, and write its report.
+
+    It first says how long that will take. Ctrl-C, or --minutes, saves every run; the same command
+    goes on.
+    """
     # The terminal's way of ending a job saves the runs as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from ecotone.cli.progress import watch
+    from ecotone.cli.progress import TimeUp, until, watch
     from ecotone.studies import StudyFolder, load_design, measuring_share, run_study
 
     settings = settings or []
@@ -95,14 +105,16 @@ def study(
         )
         typer.echo(f"{folder} {told}", err=True)
     try:
-        with closing(run_study(design, folder, workers=workers)) as events:
-            runs, ends = watch(design, events)
-    except KeyboardInterrupt:
+        with closing(run_study(design, folder, workers=workers, estimate=True)) as events:
+            runs, ends = watch(design, until(events, minutes))
+    except (KeyboardInterrupt, TimeUp) as end:
         words = ["ecotone", "study", name_or_file, "--out", str(folder)]
         words += [word for setting in settings for word in ("--set", setting)]
         words += [] if scale is None else ["--scale", scale]
         words += [] if workers is None else ["--workers", str(workers)]
-        typer.echo(f"\nInterrupted; every run is saved. Go on with:\n  {_shell(words)}", err=True)
+        words += [] if minutes is None else ["--minutes", f"{minutes:g}"]
+        why = "Time is up" if isinstance(end, TimeUp) else "Interrupted"
+        typer.echo(f"\n{why}; every run is saved. Go on with:\n  {_shell(words)}", err=True)
         sys.exit(INTERRUPTED)
     for run, event in ends.items():
         told = {
@@ -128,6 +140,24 @@ def report(
 ) -> None:
     """Write DIR/report.html from a study's records."""
     _write_report(folder)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run: DIR/runs/NAME.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the diffusers pipeline to.")],
+    safe: Annotated[
+        bool,
+        typer.Option(
+            "--safe", help="The last weights before copying was seen (monitor.stop=onset)."
+        ),
+    ] = False,
+) -> None:
+    """Write a run's averaged weights as a pipeline that diffusers loads."""
+    from ecotone.studies.export import export_run
+
+    export_run(run, out, safe=safe)
+    typer.echo(f"Pipeline: {out} (diffusers.DDPMPipeline.from_pretrained)")
 
 
 @app.command("list")

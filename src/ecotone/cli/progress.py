@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.progress import (
@@ -18,7 +20,24 @@ from rich.progress import (
 
 from ecotone.studies import Event, StudyDesign
 
-__all__ = ["watch"]
+__all__ = ["TimeUp", "until", "watch"]
+
+
+class TimeUp(Exception):  # noqa: N818 - nothing went wrong
+    """The minutes that a study was given are over."""
+
+
+def until(events: Iterable[Event], minutes: float | None) -> Iterator[Event]:
+    """Pass events on until the time is up.
+
+    Raises:
+        TimeUp: after so many minutes.
+    """
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    for event in events:
+        yield event
+        if time.monotonic() >= end:
+            raise TimeUp
 
 
 def watch(design: StudyDesign, events: Iterable[Event]) -> tuple[tuple[str, ...], dict[str, Event]]:
@@ -57,6 +76,9 @@ class _Watcher(ABC):
         unfinished: dict[str, Event] = {}
         for event in events:
             # Every run is announced once before any starts, in the order of the design.
+            if event.kind == "estimated":
+                self.console.print(event.detail.capitalize(), markup=False, highlight=False)
+                continue
             if event.kind in {"already", "waiting"}:
                 self.labels[event.run] = self._labels[len(self.labels)]
             if event.kind in {"already", "finished", "failed"}:

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ecotone.core import ConfigError
 from ecotone.core.errors import nearest
 from ecotone.core.records import canonical_json
-from ecotone.studies.config import ExperimentConfig, RunConfig, parse
+from ecotone.studies.config import TRAINING, ExperimentConfig, parse
 from ecotone.studies.linear_config import LinearConfig
+from ecotone.studies.run_config import RunConfig
 
 __all__ = ["FORMS", "Cell", "Scalar", "StudyDesign", "load_design", "preset_names"]
 
@@ -37,9 +38,9 @@ class _Header(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     title: str = ""
     description: str = ""
-    experiment: str = RunConfig.kind
+    experiment: str = TRAINING
     scales: dict[str, dict[str, Any]] = {}
-    factors: dict[str, list[Any]] = {}
+    factors: dict[str, list[Any] | dict[str, Any]] = {}
     seeds: list[int] = Field(default=[0], min_length=1)
 
 
@@ -94,6 +95,9 @@ class StudyDesign:
     def cells(self) -> tuple[Cell, ...]:
         """Every run, factors in the order written, seeds innermost.
 
+        The levels of a factor are a list of values, or a mapping of names to values; then the
+        tables have the names.
+
         Raises:
             ConfigError: for a field that does not exist or a value that cannot be.
         """
@@ -108,13 +112,17 @@ class StudyDesign:
         if empty:
             raise ConfigError(f"factor {empty[0]!r} in {self.source} has no levels")
         cells = []
-        for levels in itertools.product(*header.factors.values()):
+        named = {path for path, levels in header.factors.items() if isinstance(levels, dict)}
+        for names in itertools.product(*header.factors.values()):
             record = deepcopy(dict(self.base))
-            for path, level in zip(header.factors, levels, strict=True):
-                _put(record, path, level, self.source)
+            chosen = dict(zip(header.factors, names, strict=True))
+            for path, name in chosen.items():
+                levels = header.factors[path]
+                level = levels[name] if isinstance(levels, dict) else name
+                _put(record, path, deepcopy(level), self.source)
             for config in form.runs(record, header.seeds, where=self.source):
-                names = dict.fromkeys([*header.factors, *form.always])
-                factors = {path: _get(config, path) for path in names}
+                paths = dict.fromkeys([*header.factors, *form.always])
+                factors = {p: chosen[p] if p in named else _get(config, p) for p in paths}
                 cells.append(Cell(factors, config))
         if len({canonical_json(cell.config.model_dump(mode="json")) for cell in cells}) < len(
             cells
@@ -203,7 +211,7 @@ def load_design(
 
 
 def _form(record: Mapping[str, Any], source: str) -> type[ExperimentConfig]:
-    kind = record.get("experiment", RunConfig.kind)
+    kind = record.get("experiment", TRAINING)
     if not isinstance(kind, str) or kind not in FORMS:
         hint = nearest(str(kind), FORMS)
         raise ConfigError(f"unknown experiment {kind!r} in {source}", hint=hint)
@@ -236,9 +244,17 @@ def _apply(
     known = _HEADER_KEYS | _fields(form)
     if top not in known:
         raise ConfigError(f"unknown key {key!r}", hint=nearest(key, known))
+    outer = next((name for name in factors if key.startswith(f"{name}.")), None)
     if top in _HEADER_KEYS:
         _put(record, key, value, where)
         _check_factors(record["factors"], where)
+    elif outer is not None:
+        levels = factors[outer]
+        inner = f"{next(iter(levels))}.{key[len(outer) + 1 :]}" if isinstance(levels, dict) else "…"
+        raise ConfigError(
+            f"{where}: {outer!r} is a factor, whose levels say what {key!r} is",
+            hint=f"set factors.{outer}.{inner}",
+        )
     elif key in factors or (isinstance(value, list) and not _takes(form, record, key, value)):
         factors[key] = value if isinstance(value, list) else [value]
     else:

@@ -21,13 +21,17 @@ SAVED_EVERY = 5
 """Replicates between one save and the next."""
 
 
-def check_run(config: LinearConfig, population: Population) -> None:  # noqa: ARG001
+def check_run(config: LinearConfig, population: Population) -> str:
     """Try that a block can be had: what :meth:`LinearConfig.completed` did not check.
+
+    Returns:
+        The population's fingerprint.
 
     Raises:
         EcotoneError: for an option that the model refuses.
     """
     LINEAR.create(config.model.kind, config.model.options)
+    return population.fingerprint
 
 
 def execute_run(

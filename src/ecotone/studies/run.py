@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from functools import lru_cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ecotone.core import ConfigError, Reading, RecordError
+from ecotone.core.alarm import copying_alarm
+from ecotone.core.records import content_hash
 from ecotone.core.seeds import derive
 from ecotone.denoisers import MODELS
 from ecotone.features import FEATURES
 from ecotone.populations import POPULATIONS, Population, Split, plant_duplicates
+from ecotone.populations.mirrored import mirrored
 from ecotone.samplers import SAMPLERS
-from ecotone.studies.config import RunConfig
+from ecotone.studies.config import Tenant
 from ecotone.studies.events import Event
 from ecotone.studies.gallery import write_gallery
-from ecotone.studies.store import RunFolder, RunRecord
+from ecotone.studies.run_config import RunConfig
+from ecotone.studies.samples import read_samples, write_samples
+from ecotone.studies.store import RunFacts, RunFolder, RunRecord
 from ecotone.training import (
-    DivergenceError,
     Judge,
     Monitor,
+    TrainingError,
     TrainingState,
     load_checkpoint,
     measuring_steps,
@@ -32,9 +38,23 @@ from ecotone.training import (
 __all__ = ["check_run", "execute_run", "split_of"]
 
 
+@lru_cache(maxsize=1)
+def _population(tenant: str) -> Population:
+    """Return the population of a tenant's JSON; a worker's runs mostly share theirs."""
+    named = Tenant.model_validate_json(tenant)
+    return POPULATIONS.create(named.kind, named.options)
+
+
 def split_of(config: RunConfig, population: Population) -> Split:
-    """Return a run's training set and holdout, planted duplicates included."""
-    split = population.split(config.n, config.holdout, derive(config.seed, "split"))
+    """Return a run's training set and holdout, planted duplicates and mirror images included."""
+    seed = derive(config.shared_seed, "split")
+    if config.twin_of is None:
+        split = population.split(config.n, config.holdout, seed)
+    else:
+        both = population.split(2 * config.n, config.holdout, seed)
+        split = Split(
+            both.training[config.n :], both.holdout, both.training_ids[config.n :], both.holdout_ids
+        )
     planted = config.duplicates
     if planted.exact or planted.near:
         split, _ = plant_duplicates(
@@ -44,11 +64,14 @@ def split_of(config: RunConfig, population: Population) -> Split:
             noise=planted.noise,
             seed=derive(config.seed, "duplicates"),
         )
-    return split
+    return mirrored(split) if config.flips else split
 
 
-def check_run(config: RunConfig, population: Population) -> None:
+def check_run(config: RunConfig, population: Population) -> str:
     """Try that everything a run is made of can be had, without carrying anything out.
+
+    Returns:
+        A fingerprint of the data, and of an encoder's weights where there is one.
 
     Raises:
         EcotoneError: for a split that the data cannot give, a model that does not fit them, or an
@@ -59,7 +82,7 @@ def check_run(config: RunConfig, population: Population) -> None:
         _model(config, split, sigma_data=1.0)
     SAMPLERS.create(config.sampler.kind, config.sampler.options)
     features = FEATURES.create(config.monitor.features.kind, config.monitor.features.options)
-    features.fit(split.holdout)
+    features = features.fit(split.holdout)
     try:
         torch.zeros(1, device=config.training.device)
     except (AssertionError, RuntimeError) as error:
@@ -67,6 +90,9 @@ def check_run(config: RunConfig, population: Population) -> None:
             f"training.device = {config.training.device} cannot be used: {error}",
             hint="set training.device=cpu",
         ) from error
+    data = population.fingerprint
+    # An encoder's description has hashes of its files: others at the same path are another run's.
+    return content_hash(data, features.describe()) if getattr(features, "costly", False) else data
 
 
 def execute_run(
@@ -85,7 +111,7 @@ def execute_run(
     """
     torch.set_num_threads(config.training.threads)
     steps = config.training.steps
-    population = POPULATIONS.create(config.population.kind, config.population.options)
+    population = _population(config.population.model_dump_json())
     split = split_of(config, population)
     device = torch.device(config.training.device)
     sigma_data = float(split.training.double().std())
@@ -100,7 +126,7 @@ def execute_run(
             per_decade=config.monitor.per_decade,
         )
     )
-    state, trajectory = _resume(config, folder, split, sigma_data, device, due)
+    state, trajectory, samples = _resume(config, folder, split, sigma_data, device, due)
     clock = _Clock(folder)
     yield Event("started", folder.identity, state.step, steps)
     if not folder.references():
@@ -113,9 +139,18 @@ def execute_run(
         clock.measured()
     last = None
     told_every = max(1, steps // 200)
-    loop = train(state, split.training, config.training, sigma_data=sigma_data, seed=config.seed)
+    stops, looks = config.monitor.stop == "onset", len(due)
+    alarmed = stops and any(_copies(readings, looks=looks) for readings in trajectory.values())
+    loop = train(
+        state,
+        split.training,
+        config.training,
+        sigma_data=sigma_data,
+        seed=config.seed,
+        execution=config.training.execution,
+    )
     try:
-        for step in loop:
+        for step in () if alarmed else loop:
             if step.index % told_every == 0:
                 yield Event("step", folder.identity, step.index, steps, f"loss {step.loss:.3f}")
             if step.index in due:
@@ -125,30 +160,62 @@ def execute_run(
                 last = monitor.measure(state.ema.model, step.index)
                 trajectory[step.index] = last.readings
                 folder.write_readings(trajectory)
+                if config.monitor.keep:
+                    samples[step.index] = last.generated[: config.monitor.keep]
+                    write_samples(folder.samples, samples)
+                if stops:
+                    alarmed = _copies(last.readings, looks=looks)
+                    if not alarmed:
+                        save_checkpoint(folder.safe, state, identity=folder.identity)
                 clock.measured()
             stopping = should_stop()
             every = config.training.checkpoint_every or steps
-            if step.index % every == 0 or step.index == steps or stopping:
+            ending = step.index == steps or alarmed
+            if step.index % every == 0 or ending or stopping:
                 save_checkpoint(folder.checkpoint, state, identity=folder.identity)
                 clock.trained()
-            if stopping and step.index < steps:
+            if alarmed:
+                break
+            if stopping and not ending:
                 yield Event("stopped", folder.identity, step.index, steps)
                 return
-    except DivergenceError as failure:
+    except TrainingError as failure:
         folder.seal(RunRecord("failed", state.step, failure.step, failure.reason))
         yield Event("failed", folder.identity, state.step, steps, str(failure))
         return
-    if last is None or last.step != steps:
+    except torch.OutOfMemoryError as error:
+        reason = f"out of memory while measuring ({str(error).splitlines()[0]})"
+        folder.seal(RunRecord("failed", state.step, state.step, reason))
+        yield Event("failed", folder.identity, state.step, steps, reason)
+        return
+    if last is None or last.step != state.step:
         # Interrupted after its last step was saved: the samples are drawn once more, the same.
-        last = monitor.measure(state.ema.model, steps)
-    write_gallery(
-        folder.gallery,
-        last,
-        split,
-        value_range=population.value_range,
-    )
+        last = monitor.measure(state.ema.model, state.step)
+    write_gallery(folder.gallery, last, split, value_range=population.value_range)
+    if alarmed:
+        safe = max((step for step in trajectory if step < state.step), default=None)
+        kept = f"safe.safetensors is of step {safe}" if safe else "no measured step was safe"
+        reason = f"copying was seen at step {state.step}; {kept}"
+        folder.seal(RunRecord("stopped", state.step, reason=reason))
+        yield Event("finished", folder.identity, state.step, steps, reason)
+        return
     folder.seal(RunRecord("finished", steps))
     yield Event("finished", folder.identity, steps, steps)
+
+
+def _copies(readings: Mapping[str, Reading], *, looks: int) -> bool:
+    """Tell whether one measurement says that copying has begun; see :mod:`ecotone.core.alarm`."""
+    share = readings.get("copied_share_gap_ratio")
+    floor = readings.get("copied_share_gap_ratio_floor")
+    if share is None or floor is None:
+        return False
+    return copying_alarm(
+        round(share.value * share.n),
+        share.n,
+        round(floor.value * floor.n),
+        floor.n,
+        looks=looks,
+    )
 
 
 def _resume(
@@ -158,8 +225,8 @@ def _resume(
     sigma_data: float,
     device: torch.device,
     due: frozenset[int],
-) -> tuple[TrainingState, dict[int, dict[str, Reading]]]:
-    """Return the state and readings of the last checkpoint, or of a run not yet begun.
+) -> tuple[TrainingState, dict[int, dict[str, Reading]], dict[int, Tensor]]:
+    """Return the state, readings and samples of the last checkpoint, or of a run not yet begun.
 
     A run whose files are harmed, or do not fit one another, is begun again.
     """
@@ -177,15 +244,19 @@ def _resume(
         try:
             load_checkpoint(folder.checkpoint, state, identity=folder.identity)
             trajectory = folder.readings(up_to=state.step)
+            samples = read_samples(folder.samples, up_to=state.step)
             whole = trajectory.keys() == {step for step in due if step <= state.step}
-            if whole and folder.references():
-                return state, trajectory
+            whole &= not config.monitor.keep or samples.keys() == trajectory.keys()
+            if whole and folder.references() and folder.facts():
+                return state, trajectory, samples
         except RecordError:
             pass
         state = fresh()
     folder.discard()
     folder.begin(config)
-    return state, {}
+    parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    folder.write_facts(RunFacts(images=split.n, parameters=parameters))
+    return state, {}, {}
 
 
 def _model(config: RunConfig, split: Split, sigma_data: float) -> nn.Module:
@@ -207,7 +278,13 @@ def _monitor(config: RunConfig, split: Split, sigma_data: float, device: torch.d
         seed=config.seed,
     )
     sampler = SAMPLERS.create(config.sampler.kind, config.sampler.options)
-    return Monitor(judge, sampler=sampler, samples=config.monitor.samples, device=device)
+    return Monitor(
+        judge,
+        sampler=sampler,
+        samples=config.monitor.samples,
+        device=device,
+        seed=config.shared_seed,
+    )
 
 
 class _Clock:

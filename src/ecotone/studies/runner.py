@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from ecotone.core import ConfigError
+from ecotone.core.allocator import keep_freed_memory
 from ecotone.populations import POPULATIONS, Population
 from ecotone.studies.config import ExperimentConfig
 from ecotone.studies.design import StudyDesign
@@ -25,14 +26,6 @@ from ecotone.studies.store import RunFolder, StudyFolder
 __all__ = ["default_workers", "run_study"]
 
 _ENDS = {"finished", "failed", "stopped", "crashed"}
-
-# With these, glibc keeps freed memory instead of giving it back page by page, which costs a
-# training step up to a third of its time. They must be set before a process starts.
-_MALLOC = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "17179869184",
-    "MALLOC_TOP_PAD_": "268435456",
-}
 
 Job = tuple[ExperimentConfig, RunFolder]
 Events = Generator[Event, None, None]
@@ -48,7 +41,9 @@ def default_workers(design: StudyDesign) -> int:
     return max(1, min(len(configs), _cores() // max(config.threads for config in configs)))
 
 
-def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> Events:
+def run_study(
+    design: StudyDesign, out: Path, *, workers: int | None = None, estimate: bool = False
+) -> Events:
     """Carry out every run of a study that is not finished, yielding events; then write its tables.
 
     Closing the generator, or an interrupt while it waits, lets every worker save its run's state
@@ -60,15 +55,19 @@ def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> 
         out: its folder.
         workers: runs side by side, each in a process of its own; 0 carries them out one after
             another in this process; as many as the cores allow where None.
+        estimate: first measure a few steps and yield how long the study will take, where its kind
+            of experiment can tell.
 
     Raises:
         ConfigError: before anything is written, where the data cannot give a run its images, or
             where workers × threads exceed the cores.
         RecordError: where the folder holds another study or cannot be written to.
     """
+    keep_freed_memory()
     folder = StudyFolder(out, design)
     configs = [cell.config for cell in design.cells]
-    identities = _identities(configs)
+    populations: dict[str, Population] = {}
+    identities = _identities(configs, populations)
     if workers is None:
         workers = default_workers(design)
     threads = max(config.threads for config in configs)
@@ -83,16 +82,20 @@ def run_study(design: StudyDesign, out: Path, *, workers: int | None = None) -> 
         for config, identity in zip(configs, identities, strict=True):
             run = folder.run(identity)
             record, steps = run.record(), config.length
-            finished = record is not None and record.status == "finished"
-            yield Event("already" if finished else "waiting", identity, 0, steps)
+            done = record is not None and record.done
+            yield Event("already" if done else "waiting", identity, 0, steps)
             if record is None:
                 if (run.path / "run.json").exists():
                     run.discard()  # harmed since it ended: this run alone is done again
                 jobs.append((config, run))
-            elif not finished:
+            elif not done:
                 # It would fail again at the same step.
                 told = f"step {record.failed_step}: {record.reason}"
                 yield Event("failed", identity, record.steps, steps, told)
+        tell = EXPERIMENTS[design.form.kind].tell_time if estimate and jobs else None
+        if tell is not None:
+            told = tell([config for config, _ in jobs], populations, max(1, workers))
+            yield Event("estimated", "", 0, 0, told)
         events = _in_processes(jobs, workers) if workers else _in_turn(jobs)
         try:
             with closing(events):
@@ -106,17 +109,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _identities(configs: Sequence[ExperimentConfig]) -> list[str]:
+def _identities(
+    configs: Sequence[ExperimentConfig], populations: dict[str, Population]
+) -> list[str]:
     """Return every run's identity, having tried that the data give it its images."""
-    populations: dict[str, Population] = {}
     identities = []
     for config in configs:
         key = config.population.model_dump_json()
         if key not in populations:
             tenant = config.population
             populations[key] = POPULATIONS.create(tenant.kind, tenant.options)
-        EXPERIMENTS[config.kind].check(config, populations[key])
-        identities.append(config.identity(populations[key].fingerprint))
+        fingerprint = EXPERIMENTS[config.kind].check(config, populations[key])
+        identities.append(config.identity(fingerprint))
     return identities
 
 
@@ -141,7 +145,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**os.environ, **_MALLOC, "OMP_NUM_THREADS": str(threads)},
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             start_new_session=True,  # an interrupt reaches the study, which lets the runs save
             text=True,
             bufsize=1,

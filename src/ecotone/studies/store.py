@@ -17,9 +17,9 @@ from ecotone.core.records import PARTIAL, content_hash, read_json, write_json
 from ecotone.studies.config import ExperimentConfig
 from ecotone.studies.design import Scalar, StudyDesign
 
-__all__ = ["RunFolder", "RunRecord", "Status", "StudyFolder", "measuring_share"]
+__all__ = ["RunFacts", "RunFolder", "RunRecord", "Status", "StudyFolder", "measuring_share"]
 
-Status = Literal["finished", "failed", "unfinished"]
+Status = Literal["finished", "stopped", "failed", "unfinished"]
 
 _WRITTEN = (
     "runs",
@@ -35,7 +35,10 @@ _SEALED = (
     "config.json",
     "readings.json",
     "references.json",
+    "facts.json",
     "checkpoint.safetensors",
+    "safe.safetensors",
+    "samples.safetensors",
     "gallery.safetensors",
     "replicates.json",
 )
@@ -46,16 +49,35 @@ class RunRecord:
     """How a run ended.
 
     Args:
-        status: ``"finished"``, ``"failed"`` (its loss turned NaN) or ``"unfinished"``.
+        status: ``"finished"``, ``"stopped"`` (by its stopping policy), ``"failed"`` (its loss
+            turned NaN, or memory ran out) or ``"unfinished"``.
         steps: the last step trained.
         failed_step: where it failed.
-        reason: why it failed.
+        reason: why it failed or was stopped.
     """
 
     status: Status
     steps: int
     failed_step: int | None = None
     reason: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to do and something to show."""
+        return self.status in {"finished", "stopped"}
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run's configuration does not say of it.
+
+    Args:
+        images: training images, mirror images among them.
+        parameters: of the model.
+    """
+
+    images: int
+    parameters: int
 
 
 class RunFolder:
@@ -70,10 +92,23 @@ class RunFolder:
         self.identity = path.name
         self.checkpoint = path / "checkpoint.safetensors"
         self.gallery = path / "gallery.safetensors"
+        self.samples = path / "samples.safetensors"
+        self.safe = path / "safe.safetensors"
 
     def begin(self, config: ExperimentConfig) -> None:
         """Write down what the run is."""
         write_json(self.path / "config.json", config.model_dump(mode="json"))
+
+    def write_facts(self, facts: RunFacts) -> None:
+        """Write down what the configuration does not say."""
+        write_json(self.path / "facts.json", asdict(facts))
+
+    def facts(self) -> RunFacts | None:
+        """Return what the configuration does not say; None where it is not known yet."""
+        try:
+            return RunFacts(**read_json(self.path / "facts.json"))
+        except (RecordError, TypeError):
+            return None
 
     def record(self) -> RunRecord | None:
         """Return how the run ended, or None where it did not, or where a file was harmed since."""

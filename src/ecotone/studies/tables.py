@@ -11,8 +11,10 @@ from typing import Any
 import polars as pl
 
 from ecotone.core import Reading, RecordError
-from ecotone.core.records import write_atomic
+from ecotone.core.records import canonical_json, write_atomic
 from ecotone.studies.design import Cell, Scalar
+from ecotone.studies.run_config import RunConfig
+from ecotone.studies.samples import compare_twins
 from ecotone.studies.store import RunFolder, RunRecord
 
 __all__ = ["ENDS", "NUMBERS", "factor_types", "write_table", "write_tables"]
@@ -31,6 +33,12 @@ ENDS = {
     "failed_step": pl.Int64,
     "reason": pl.String,
 }
+FACTS = {
+    "batch_size": pl.Int64,
+    "images": pl.Int64,
+    "parameters": pl.Int64,
+    "twin_of": pl.Int64,
+}
 
 
 def write_tables(path: Path, cells: Sequence[Cell], folders: Sequence[RunFolder]) -> None:
@@ -41,7 +49,11 @@ def write_tables(path: Path, cells: Sequence[Cell], folders: Sequence[RunFolder]
     - ``references``: the same for the perfect memorizer and the holdout, with ``reference`` for
       ``step``.
     - ``runs``: one row per run; factors, ``seed``, ``run``, ``status``, ``steps``,
-      ``failed_step``, ``reason``.
+      ``failed_step``, ``reason``, ``batch_size``, ``images`` (in the training set, mirror images
+      among them), ``parameters`` (of the model) and ``twin_of``, the seed of the run that it is to
+      be held against.
+
+    Where a run has a twin, what the two agree in stands among the readings of both.
 
     Args:
         path: the study's folder.
@@ -51,6 +63,7 @@ def write_tables(path: Path, cells: Sequence[Cell], folders: Sequence[RunFolder]
     results: list[dict[str, Any]] = []
     references: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
+    shared = _shared(cells, folders)
     for cell, folder in zip(cells, folders, strict=True):
         lead = {**cell.factors, "seed": cell.config.seed}
         try:
@@ -58,9 +71,18 @@ def write_tables(path: Path, cells: Sequence[Cell], folders: Sequence[RunFolder]
         except RecordError:  # a harmed run has nothing to tell until it is done again
             trajectory, standards = {}, {}
         record = folder.record() or RunRecord("unfinished", steps=max(trajectory, default=0))
-        runs.append({**lead, "run": folder.identity, **asdict(record)})
+        config, facts = cell.config, folder.facts()
+        assert isinstance(config, RunConfig)
+        known = {
+            "batch_size": config.training.batch_size,
+            "images": facts and facts.images,
+            "parameters": facts and facts.parameters,
+            "twin_of": config.twin_of,
+        }
+        runs.append({**lead, "run": folder.identity, **asdict(record), **known})
         for step, readings in trajectory.items():
-            results += _rows(lead | {"step": step}, readings)
+            both = shared.get(folder.identity, {}).get(step, {})
+            results += _rows(lead | {"step": step}, readings | both)
         for name, readings in standards.items():
             references += _rows(lead | {"reference": name}, readings)
     lead_types = {**factor_types(cell.factors for cell in cells), "seed": pl.Int64}
@@ -68,7 +90,25 @@ def write_tables(path: Path, cells: Sequence[Cell], folders: Sequence[RunFolder]
     write_table(
         path / "references.parquet", references, {**lead_types, "reference": pl.String, **NUMBERS}
     )
-    write_table(path / "runs.parquet", runs, {**lead_types, **ENDS})
+    write_table(path / "runs.parquet", runs, {**lead_types, **ENDS, **FACTS})
+
+
+def _shared(
+    cells: Sequence[Cell], folders: Sequence[RunFolder]
+) -> dict[str, dict[int, dict[str, Reading]]]:
+    """Return, by run and step, what a run and its twin agree in."""
+    places = {
+        (canonical_json(dict(cell.factors)), cell.config.seed): folder
+        for cell, folder in zip(cells, folders, strict=True)
+    }
+    found: dict[str, dict[int, dict[str, Reading]]] = {}
+    for cell, folder in zip(cells, folders, strict=True):
+        twin = getattr(cell.config, "twin_of", None)
+        other = places.get((canonical_json(dict(cell.factors)), twin)) if twin is not None else None
+        if other is not None:
+            both = compare_twins(other.samples, folder.samples)
+            found[folder.identity] = found[other.identity] = both
+    return found
 
 
 def write_table(path: Path, rows: list[dict[str, Any]], types: Mapping[str, Any]) -> None:

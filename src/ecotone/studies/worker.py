@@ -17,12 +17,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ecotone.core import EcotoneError
+from ecotone.core.allocator import keep_freed_memory
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Carry out runs until told to end."""
+    keep_freed_memory()
     # Libraries may print; the stream of events must hold events only.
     events = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

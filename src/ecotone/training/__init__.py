@@ -3,7 +3,14 @@
 from ecotone.training.cadence import measuring_steps
 from ecotone.training.checkpoints import load_checkpoint, save_checkpoint
 from ecotone.training.ema import Ema
-from ecotone.training.loop import DivergenceError, TrainingState, train
+from ecotone.training.execution import Execution
+from ecotone.training.loop import (
+    DivergenceError,
+    ExhaustedError,
+    TrainingError,
+    TrainingState,
+    train,
+)
 from ecotone.training.monitor import Judge, Measurement, Monitor
 from ecotone.training.plan import Batches, Plan
 
@@ -11,10 +18,13 @@ __all__ = [
     "Batches",
     "DivergenceError",
     "Ema",
+    "Execution",
+    "ExhaustedError",
     "Judge",
     "Measurement",
     "Monitor",
     "Plan",
+    "TrainingError",
     "TrainingState",
     "load_checkpoint",
     "measuring_steps",

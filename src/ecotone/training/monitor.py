@@ -13,11 +13,18 @@ from ecotone.core import Reading, Step
 from ecotone.core.seeds import sample_seeds
 from ecotone.denoisers import Denoiser, EmpiricalDenoiser
 from ecotone.features import FeatureSpace
+from ecotone.features.cache import cached
 from ecotone.measures import MEASURES, Evidence, Neighbours, Reference
-from ecotone.measures.denoising import evaluations as denoising_evaluations
+from ecotone.measures.probe import Probe, evaluations, levels
 from ecotone.samplers import Sampler, sample
 
 __all__ = ["Judge", "Measurement", "Monitor"]
+
+_ASKING = frozenset({"denoising", "memorizer"})
+"""Measures that ask the denoiser about noisy images."""
+
+_TOGETHER = 256
+"""Samples drawn at once."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +70,29 @@ class Judge:
         seed: int,
     ) -> None:
         self.training, self.holdout = training, holdout
-        self.features = features
+        # The same holdout is encoded once, however often it is measured against.
+        self.features = cached(features)
         self.names = tuple(measures)
         self.sigma_data, self.seed = sigma_data, seed
         self._measures = [MEASURES.find(name) for name in measures]
         self._reference = Reference(training=training, holdout=holdout)
+        self._probe: Probe | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether any measure asks the denoiser itself, beside its samples."""
+        return not _ASKING.isdisjoint(self.names)
+
+    def probe(self) -> Probe:
+        """Return the noisy images that the denoiser is asked about, the same each time."""
+        if self._probe is None:
+            self._probe = Probe(
+                training=self.training,
+                holdout=self.holdout,
+                sigmas=levels(self.sigma_data),
+                seed=self.seed,
+            )
+        return self._probe
 
     def judge(
         self,
@@ -95,6 +120,7 @@ class Judge:
             sigma_data=self.sigma_data,
             seed=self.seed,
             device=device,
+            probe=self.probe() if self.asks else None,
         )
         readings: dict[str, Reading] = {}
         for measure in self._measures:
@@ -121,6 +147,7 @@ class Monitor:
         sampler: how to draw.
         samples: how many samples a measurement draws, each with a seed of its own.
         device: where the denoiser lives.
+        seed: of the samples' noise; the judge's where None.
     """
 
     def __init__(
@@ -130,31 +157,48 @@ class Monitor:
         sampler: Sampler,
         samples: int,
         device: torch.device | str = "cpu",
+        seed: int | None = None,
     ) -> None:
         self.judge = judge
         self.sampler, self.samples = sampler, samples
         self.device = torch.device(device)
+        self.seed = judge.seed if seed is None else seed
+        self._together = _TOGETHER
 
     @property
     def cost(self) -> int:
         """Network evaluations that one measurement takes."""
         judge, cost = self.judge, self.samples * self.sampler.evaluations
-        if "denoising" in judge.names:
-            cost += denoising_evaluations(training=len(judge.training), holdout=len(judge.holdout))
+        if judge.asks:
+            cost += evaluations(training=len(judge.training), holdout=len(judge.holdout))
         return cost
 
     def measure(self, denoiser: Denoiser, step: int) -> Measurement:
         """Draw samples from a denoiser and measure them; the same step draws the same noise."""
-        training = self.judge.training
-        generated = sample(
-            denoiser,
-            self.sampler,
-            seeds=sample_seeds(self.samples, self.judge.seed, "generated", step),
-            shape=tuple(training.shape[1:]),
-            device=self.device,
-            dtype=training.dtype,
-        ).to(training.device)
+        generated = self._draw(denoiser, step).to(self.judge.training.device)
         return self.judge.judge(generated, step=step, denoiser=denoiser, device=self.device)
+
+    def _draw(self, denoiser: Denoiser, step: int) -> Tensor:
+        """Draw samples, half as many at a time where the device's memory is too small."""
+        training = self.judge.training
+        seeds = sample_seeds(self.samples, self.seed, "generated", step)
+        while True:
+            try:
+                return sample(
+                    denoiser,
+                    self.sampler,
+                    seeds=seeds,
+                    shape=tuple(training.shape[1:]),
+                    batch_size=self._together,
+                    device=self.device,
+                    dtype=training.dtype,
+                )
+            except torch.OutOfMemoryError:
+                if self._together == 1:
+                    raise
+            self._together //= 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def watch(
         self, steps: Iterable[Step], denoiser: Denoiser, *, at: Iterable[int]

@@ -1,0 +1,58 @@
+"""How a training run is carried out on a machine, which changes its results by rounding only."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Execution", "Precision"]
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Precision, memory layout and compilation of the network's passes.
+
+    Args:
+        precision: ``bfloat16`` runs the network under autocast; weights, their average, the loss
+            and the rest of the denoiser stay float32.
+        channels_last: keep images and convolutions' weights with channels innermost, which tensor
+            cores want.
+        compile: let ``torch.compile`` translate the network; it takes a minute or two at the first
+            step.
+        micro_batch: most images passed through the network at once; the gradients of a step's parts
+            add up. None for the whole batch.
+
+    >>> Execution().precision
+    'float32'
+    """
+
+    precision: Precision = "float32"
+    channels_last: bool = False
+    compile: bool = False
+    micro_batch: int | None = None
+
+    def prepare(self, network: nn.Module) -> nn.Module:
+        """Return what to call in the network's place; its parameters stay the same objects."""
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.compile:
+            return torch.compile(network)  # type: ignore[return-value]
+        return network
+
+    def arrange(self, images: Tensor) -> Tensor:
+        """Return images in the memory layout that the network wants."""
+        if self.channels_last and images.ndim == 4:
+            return images.contiguous(memory_format=torch.channels_last)
+        return images
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """Return the context in which to call the network."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(device.type, dtype=torch.bfloat16)
