@@ -46,6 +46,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/coordinates.py
 	$(BIN)/python benchmarks/onset_linear.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/unet_training.py
 	$(BIN)/python benchmarks/command_line.py
 
 docs: $(VENV)/.dev

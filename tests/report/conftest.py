@@ -23,6 +23,12 @@ SIGMAS = (0.05, 0.15, 0.5, 1.5, 5.0)
 SAMPLES = 200
 FLOOR = 0.01
 Row = dict[str, Any]
+ENDS = {
+    "failed": "the loss was not finite (nan)",
+    "stopped": "copying was seen at step 2000; safe.safetensors is of step 1500",
+    "unfinished": None,
+}
+"""Why a run ended, by how it did."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,9 @@ class Recipe:
     title: str = "Digits: how the onset of copying moves with the training set"
     images: bool = True
     references: bool = True
+    batch: int = 64
+    twins: bool = False
+    stopped: tuple[int, ...] = ()
 
 
 def onset(recipe: Recipe, n: int) -> float:
@@ -49,7 +58,8 @@ def onset(recipe: Recipe, n: int) -> float:
 
 
 def steps_of(recipe: Recipe, n: int) -> list[int]:
-    last = recipe.horizon // (10 if n in (*recipe.failed, *recipe.unfinished) else 1)
+    early = (*recipe.failed, *recipe.unfinished, *recipe.stopped)
+    last = recipe.horizon // (10 if n in early else 1)
     if recipe.measured == 1:
         return [last]
     return sorted({round(step) for step in np.geomspace(1, last, recipe.measured)})
@@ -85,14 +95,37 @@ def readings(recipe: Recipe, n: int, seed: int, step: int) -> list[Row]:
     add_distance("frechet_training_matched", learning + 2 - 0.3 * copying, 0.8 + 0.03 * learning)
     add_distance("kid_holdout_matched", (learning - 3 + copying) / 400, 0.004)
     add_distance("kid_training_matched", (learning - 3 - 0.2 * copying) / 400, 0.004)
+    add_distance("novelty", 1.4 / (1 + step / 900) + 1.0 - 1.1 * share, 0.05)
+    add_share("novelty_rank", 0.55 * (1 - share))
+    add_share("precision", 0.9)
+    add_share("precision_training", 0.9 + 0.09 * share)
+    add_share("recall", 0.9 - 0.6 * share)
+    add_distance("density", 1 + 0.2 * share, 0.06)
+    add_share("coverage", 0.95 - 0.5 * share)
+    add_share("coverage_training", 0.95)
     gaps = []
-    for sigma in SIGMAS:
+    # Levels follow a run's own training set, so those of seeds differ a little.
+    for sigma in (sigma * (1 + 0.04 * seed) for sigma in SIGMAS):
+        at = f"[sigma={sigma:.3g}]"
         height = 0.2 * share * np.exp(-((np.log(sigma / 0.4)) ** 2))
         gaps.append(height)
-        add(f"denoising_loss_training[sigma={sigma:.3g}]", 0.1 + 0.01 * sigma)
-        add(f"denoising_loss_holdout[sigma={sigma:.3g}]", 0.1 + 0.01 * sigma + height)
-        add_distance(f"denoising_gap[sigma={sigma:.3g}]", height, 0.006)
-    add_distance("denoising_gap", float(np.mean(gaps)), 0.004)
+        add(f"denoising_loss_training{at}", 0.1 + 0.01 * sigma)
+        add(f"denoising_loss_holdout{at}", 0.1 + 0.01 * sigma + height)
+        add_distance(f"denoising_gap{at}", height, 0.006)
+        add_distance(f"memorizer_excess{at}", 0.02 + 0.2 * (1 - share) * sigma, 0.01)
+        add_distance(f"memorizer_distance{at}", (1.2 - share) / (1 + sigma), 0.02)
+    gap = float(np.mean(gaps))
+    add_distance("denoising_gap", gap, 0.004)
+    validation = 0.1 + 0.5 / (1 + step / 30)
+    add_distance("denoising_loss_training", validation, 0.004)
+    add_distance("denoising_loss_holdout", validation + gap, 0.004)
+    add_distance("memorizer_excess", 0.3 * (1 - share) + 0.02, 0.01)
+    add_distance("memorizer_distance", 1.1 - share, 0.03)
+    if recipe.twins:
+        agree = float(generator(0, "twins", n, step).normal()) / 50 + 0.95 * (1 - share)
+        add("agreement_halves", agree, agree - 0.04, agree + 0.04)
+        add("agreement_halves_floor", 0.0, -0.04, 0.04)
+        add("agreement_matched", 1 - share, *wilson((1 - share) * SAMPLES, SAMPLES))
     head = {**dict(recipe.extra), "n": n, "seed": seed, "step": step}
     return [{**head, **row, "samples": SAMPLES} for row in rows]
 
@@ -105,12 +138,16 @@ def references(recipe: Recipe, n: int, seed: int) -> list[Row]:
             "copied_share_holdout_quantile": 0.98,
             "closer_to_training_share": 1.0,
             "frechet_holdout": 19.0 + 40 / n,
+            "novelty_rank": 0.0,
+            "precision": 1.0,
         },
         "holdout": {
             "copied_share_gap_ratio": FLOOR,
             "copied_share_holdout_quantile": 0.01,
             "closer_to_training_share": 0.49,
             "frechet_holdout": 3.2,
+            "novelty_rank": 0.5,
+            "precision": 0.94,
         },
     }
     rows = []
@@ -164,6 +201,7 @@ def write_gallery(path: Path, n: int, step: int, *, pairs: int = 40) -> None:
 
 def run_name(recipe: Recipe, n: int, seed: int) -> str:
     extra = "".join(f"-{name}={value}" for name, value in recipe.extra)
+    extra += f"-batch={recipe.batch}"
     return f"n={n}{extra}-seed={seed}"
 
 
@@ -181,13 +219,17 @@ def write_study(folder: Path, *recipes: Recipe) -> Path:
                     results += readings(recipe, n, seed, step)
                 if recipe.references:
                     known += references(recipe, n, seed)
-                failed = n in recipe.failed
-                status = "unfinished" if n in recipe.unfinished else "finished"
+                status = next(
+                    (end for end in ENDS if n in getattr(recipe, end)),
+                    "finished",
+                )
                 runs.append(
                     {**dict(recipe.extra), "n": n, "seed": seed, "run": run}
-                    | {"status": "failed" if failed else status, "steps": steps[-1]}
-                    | {"failed_step": steps[-1] + 1 if failed else None}
-                    | {"reason": "the loss was not finite (nan)" if failed else None}
+                    | {"status": status, "steps": steps[-1]}
+                    | {"failed_step": steps[-1] + 1 if status == "failed" else None}
+                    | {"reason": ENDS.get(status), "batch_size": recipe.batch, "images": n}
+                    | {"parameters": 160_000}
+                    | {"twin_of": seed - 1 if recipe.twins and seed % 2 else None}
                 )
                 if recipe.images:
                     write_gallery(folder / "runs" / run / "gallery.safetensors", n, steps[-1])
@@ -222,7 +264,7 @@ def write_study(folder: Path, *recipes: Recipe) -> Path:
     write_table(
         folder / "runs.parquet",
         runs,
-        {"failed_step": pl.Int64, "reason": pl.String} | {"n": pl.Int64},
+        {"failed_step": pl.Int64, "reason": pl.String, "n": pl.Int64, "twin_of": pl.Int64},
     )
     if known:
         del kinds["step"]
@@ -248,6 +290,32 @@ def make_study() -> Callable[..., Path]:
 def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plain study: four sizes, one seed, everything there. Do not change it."""
     return write_study(tmp_path_factory.mktemp("study") / "digits-onset", Recipe())
+
+
+@pytest.fixture(scope="session")
+def batch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Onsets in proportion to n / batch size, of pairs of twins. Do not change it."""
+    made = [
+        Recipe(
+            sizes=(16, 32, 64),
+            seeds=(0, 1),
+            measured=16,
+            images=False,
+            references=False,
+            per_image=20 * 64 / batch,
+            batch=batch,
+            twins=True,
+            extra=(("training.batch_size", batch),),
+        )
+        for batch in (16, 64)
+    ]
+    return write_study(tmp_path_factory.mktemp("batches"), *made)
+
+
+@pytest.fixture(scope="session")
+def batch_report(batch_folder: Path) -> Path:
+    """The page on batch sizes."""
+    return build(batch_folder)
 
 
 @pytest.fixture(scope="session")

@@ -98,7 +98,7 @@ def test_pointing_at_a_point_tells_its_value(open_page: Callable, address: str) 
 def test_keys_walk_along_the_points(open_page: Callable, address: str) -> None:
     page = open_page(address)
     tip = page.locator("#tip")
-    first = page.locator("svg.drawing").nth(2).locator(".points circle").first
+    first = page.locator("#curves svg.drawing").first.locator(".points circle").first
     first.focus()
     told = tip.inner_text()
     assert told.startswith("n = 16, training steps 1: ")
@@ -168,8 +168,11 @@ def test_the_page_never_scrolls_sideways(open_page: Callable, address: str, widt
     assert cut == []
 
 
-def test_labels_do_not_overlap(open_page: Callable, address: str) -> None:
-    page = open_page(address)
+@pytest.mark.parametrize("which", ["report", "batch_report"])
+def test_labels_do_not_overlap(
+    open_page: Callable, which: str, request: pytest.FixtureRequest
+) -> None:
+    page = open_page(request.getfixturevalue(which).as_uri())
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     overlaps = page.evaluate(
         """() => [...document.querySelectorAll("svg.drawing")].flatMap(svg => {

@@ -85,6 +85,16 @@ def test_every_part_is_there(page: str) -> None:
         "Kernel distance",
         "matched in size",
         "Denoising-loss gap by noise level",
+        "Validation loss",
+        "Novelty, by rank",
+        "Precision and coverage",
+        "Training loss above the memorizer’s",
+        "Distance by noise level",
+        "Novelty against fidelity",
+        "What moves the onset of copying",
+        "Onsets on every clock",
+        "Effective memorization",
+        "Stopping early",
         "Nearest pairs",
         "perfect memorizer",
         "cannot show",
@@ -92,6 +102,55 @@ def test_every_part_is_there(page: str) -> None:
         "2.13.0",
     ):
         assert part in text, part
+
+
+def test_a_study_of_batch_sizes_and_twins_has_its_own_parts(batch_report: Path) -> None:
+    page = batch_report.read_text()
+    text = " ".join(" ".join(Outline(page).text).split())
+    for part in ("Which clock", "Agreement of twins", "Twin images that find each other"):
+        assert part in text, part
+    assert text.index("Which clock") < text.index("Copied share, by gap ratio")
+    identifiers = [a["id"] for _, a in Outline(page).tags if "id" in a]
+    assert len(set(identifiers)) == len(identifiers)
+    colours = {int(found) for found in re.findall(r"var\(--level-(\d+)\)", page)}
+    assert all(f"--level-{colour}: " in page for colour in colours)
+
+
+def test_an_older_study_lacks_parts_and_is_whole(
+    make_study: Callable, recipe: type, tmp_path: Path
+) -> None:
+    make_study(tmp_path, recipe(sizes=(16, 32), measured=6, images=False))
+    new = "novelty|precision|recall|density|coverage|memorizer|denoising_loss_[a-z]+$"
+    for name in ("results", "references"):
+        path = tmp_path / f"{name}.parquet"
+        table = pl.read_parquet(path)
+        table.filter(~pl.col("measure").str.contains(new)).write_parquet(path)
+    path = tmp_path / "runs.parquet"
+    old = pl.read_parquet(path).drop("batch_size", "images", "parameters", "twin_of")
+    old.write_parquet(path)
+    text = " ".join(" ".join(Outline(build(tmp_path).read_text()).text).split())
+    for part in ("Onsets against training-set size", "Copied share", "Stopping early", "Denoising"):
+        assert part in text, part
+    for part in (
+        "Novelty",
+        "Precision",
+        "exact memorizer",
+        "Agreement of twins",
+        "What moves",
+        "Which clock",
+        "Onsets on every clock",
+        "Validation loss",
+        "validation loss",
+    ):
+        assert part not in text, part
+
+
+def test_a_stopped_run_says_why(make_study: Callable, recipe: type, tmp_path: Path) -> None:
+    made = recipe(sizes=(16, 32), measured=6, images=False, stopped=(16,))
+    page = build(make_study(tmp_path, made)).read_text()
+    runs = page[page.index('id="runs"') : page.index("<h3>Onsets")]
+    assert "stopped at step 2,000" in runs
+    assert "safe.safetensors is of step 1500" in runs
 
 
 def test_identifiers_are_unique_and_drawings_described(page: str) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from ecotone.core.readings import Reading
-from ecotone.report.findings import Findings, Kind, Law, LawPoint, Onset, find
+from ecotone.report.chapter import Material
+from ecotone.report.findings import Findings, Kind, Law, LawPoint, Onset, find, find_onsets
+from ecotone.report.movers import effects_of
 from ecotone.report.study import Condition, Study, read_study
 from ecotone.report.verdict import verdict
 
@@ -126,7 +128,9 @@ def test_every_ending_has_its_sentence(study: Study, case: str) -> None:
 
 def build(make_study: Callable, folder: Path, *recipes: Any) -> str:
     study = read_study(make_study(folder, *recipes))
-    return verdict(study, find(study))
+    table = find_onsets(study)
+    moved = effects_of(Material(study, table))
+    return verdict(study, find(study, table), noun="training images", moved=moved)
 
 
 def test_failed_and_unfinished_runs_are_counted(make_study: Callable, recipe: type, tmp_path: Path):
@@ -155,7 +159,26 @@ def test_many_conditions_are_summed_up(make_study: Callable, recipe: type, tmp_p
     ]
     said = build(make_study, tmp_path, *many)
     assert said.startswith("Copying began in 8 of 8 runs, first after ")
-    assert said.endswith("with n = 16, decay = 10.")
+    assert "with n = 16, decay = 10: its onset grows as n^" in said
+    assert " and decay to the power " in said
+
+
+def test_with_two_numbers_the_powers_are_told(make_study: Callable, recipe: type, tmp_path: Path):
+    made = [
+        recipe(
+            sizes=(16, 32, 64),
+            measured=16,
+            images=False,
+            per_image=20 * 64 / batch,
+            batch=batch,
+            extra=(("training.batch_size", batch),),
+        )
+        for batch in (16, 64)
+    ]
+    said = build(make_study, tmp_path, *made)
+    assert said.startswith("Copying began in 6 of 6 runs, first after ")
+    assert "with n = 16, training.batch_size = 64: its onset grows as n^" in said
+    assert " and falls as batch size to the power −" in said
 
 
 def test_with_one_size_the_other_factor_is_told(make_study: Callable, recipe: type, tmp_path: Path):

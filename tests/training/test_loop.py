@@ -3,13 +3,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ecotone.core import RecordError
+from ecotone.core import RecordError, Step
 from ecotone.core.seeds import generator, torch_generator
 from ecotone.denoisers import MODELS
 from ecotone.noise import edm_weight
@@ -103,6 +104,36 @@ def test_a_saved_run_goes_on_to_the_same_bytes(tmp_path: Path, stop: int) -> Non
     save_checkpoint(tmp_path / "a", resumed, identity="me")
     save_checkpoint(tmp_path / "b", whole, identity="me")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_saved_run_of_a_convolutional_model_goes_on_to_the_same_bytes(
+    tmp_path: Path, channels_last: bool
+) -> None:
+    """A checkpoint's tensors are laid out otherwise than weights with channels innermost."""
+    images = 0.5 * torch.randn(10, 3, 8, 8, generator=torch_generator(0, "images"))
+    execution = Execution(channels_last=channels_last)
+
+    def fresh() -> TrainingState:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = MODELS.create("unet", {"width": 8}, shape=(3, 8, 8), sigma_data=0.5)
+        return TrainingState(model, PLAN)
+
+    def steps(state: TrainingState) -> Iterator[Step]:
+        return train(state, images, PLAN, sigma_data=0.5, seed=3, execution=execution)
+
+    whole, state, path = fresh(), fresh(), tmp_path / "checkpoint.safetensors"
+    list(steps(whole))
+    for step in steps(state):
+        if step.index == 7:
+            save_checkpoint(path, state, identity="me")
+            break
+    resumed = fresh()
+    load_checkpoint(path, resumed, identity="me")
+    list(steps(resumed))
+    for one, other in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_dropout_repeats_and_leaves_the_callers_randomness_alone(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def clocks(
     the one whose interval of gamma_n alone holds 0 is preferred.
 
     Args:
-        onsets: as :func:`ecotone.laws.onsets` gives it; seeds and halves are replicates.
+        onsets: as :func:`ecotone.laws.onsets` gives it; seeds are replicates.
         runs: as in runs.parquet, with ``batch_size``, ``status`` and ``n``. Runs with the status
             "stopped" are left out: a policy ended them because they were about to turn.
         onset: "tau_mem" or "tau_gen".

@@ -59,7 +59,7 @@ def effects(
     their own, so that studies need not agree in what they did not vary.
 
     Args:
-        onsets: as :func:`ecotone.laws.onsets` gives it; seeds and halves are replicates.
+        onsets: as :func:`ecotone.laws.onsets` gives it; seeds are replicates.
         runs: as in runs.parquet, with ``n``, ``batch_size`` and ``status``. Runs with the status
             "stopped" are left out: a policy ended them because they were about to turn.
         onset: "tau_mem" or "tau_gen".

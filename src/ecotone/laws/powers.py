@@ -84,7 +84,7 @@ def fit_powers(
     "later than this" is not all that is known of them.
 
     Args:
-        onsets: as :func:`ecotone.laws.onsets` gives it; seeds and halves are replicates.
+        onsets: as :func:`ecotone.laws.onsets` gives it; seeds are replicates.
         factors: numeric ones, such as ``n``, ``training.batch_size``, ``training.learning_rate``.
         onset: "tau_mem" or "tau_gen".
 

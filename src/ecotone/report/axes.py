@@ -16,7 +16,7 @@ from ecotone.report.text import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["count_axis", "end_labels", "share_axis", "value_axis"]
+__all__ = ["count_axis", "end_labels", "share_axis", "tick", "value_axis"]
 
 
 def tick(value: float, _: object = None) -> str:
@@ -81,7 +81,9 @@ def share_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
 
 
-def value_axis(axes: Axes, values: Sequence[float], *, linear: bool = False) -> None:
+def value_axis(
+    axes: Axes, values: Sequence[float], *, linear: bool = False, logarithmic: bool = False
+) -> None:
     """Scale the vertical axis to values that may span decades, and may touch or cross zero.
 
     Positive values that span more than a factor 20 get a logarithmic axis. Values with a few far
@@ -92,11 +94,12 @@ def value_axis(axes: Axes, values: Sequence[float], *, linear: bool = False) -> 
         axes: to set.
         values: what will be drawn.
         linear: keep it linear all the same, where noise about zero is most of what there is.
+        logarithmic: make it logarithmic where all values are positive, however few decades.
     """
     known = np.asarray(values, dtype=np.float64)
     low, high = float(known.min()), float(known.max())
     sizes = np.abs(known[known != 0])
-    if low > 0 and high > 20 * low and not linear:
+    if low > 0 and (logarithmic or high > 20 * low) and not linear:
         count_axis(axes, "y", (low, high))
         return
     if low <= 0 and not linear and sizes.size and sizes.max() > 20 * np.median(sizes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,13 +17,30 @@ from ecotone.report.lines import Level, Line, line
 from ecotone.report.svg import GENERALIZING, INK, MEMORIZING, PAPER, Drawing
 from ecotone.report.text import number, percent
 
-__all__ = ["Figure", "Group", "Panel", "Tables", "draw_panels", "pair_figure"]
+__all__ = ["MARGINS", "SIZES", "Figure", "Group", "Panel", "Tables", "draw_panels", "pair_figure"]
 
-NORMAL, SMALL = (460, 275), (240, 165)
+Size = Literal["normal", "medium", "small"]
+"""How many drawings stand side by side: two, three or four."""
+
+SIZES: Mapping[Size, tuple[float, float]] = {
+    "normal": (460, 275),
+    "medium": (330, 235),
+    "small": (240, 165),
+}
+MARGINS: Mapping[Size, tuple[float, float, float, float]] = {
+    "normal": (62, 42, 70, 10),
+    "medium": (60, 42, 66, 8),
+    "small": (44, 38, 50, 8),
+}
+"""Left, bottom, right and top."""
 MOST_POINTS = 32
 """Markers a line carries at most, evenly chosen; its course is drawn from all its readings."""
 
-Kind = Literal["share", "value", "difference"]
+MOST_TOGETHER = 160
+"""Markers of all lines of a drawing, of which each line carries its part, but 8 at least."""
+
+Kind = Literal["share", "value", "difference", "ratio"]
+"""Which scale a panel has: 0 to 100 %, as the values want, or linear."""
 
 Tables = Sequence[tuple[Level, pl.DataFrame]]
 """Each level with its rows."""
@@ -63,6 +80,8 @@ class Panel:
     second: str | None = None
     rule: tuple[float, str] | None = None
     onsets: Sequence[Onset] = field(default_factory=tuple)
+    several: str = "seeds"
+    exact: bool = False
 
 
 def draw_panels(
@@ -70,7 +89,7 @@ def draw_panels(
     tables: Tables,
     *,
     x: str = "step",
-    small: bool = False,
+    size: Size = "normal",
 ) -> tuple[Figure, ...]:
     """Draw the panels for which there is anything to draw."""
     figures = []
@@ -82,24 +101,25 @@ def draw_panels(
                 line(table, panel.second, level, x=x) if panel.second else None
                 for level, table in tables
             ]
-            drawing = _draw(panel, drawn, [s for s in seconds if s], small=small)
+            drawing = _draw(panel, drawn, [s for s in seconds if s], size=size)
             figures.append(Figure(panel.heading, drawing, panel.caption))
     return tuple(figures)
 
 
-def _draw(panel: Panel, lines: Sequence[Line], seconds: Sequence[Line], *, small: bool) -> Markup:
+def _draw(panel: Panel, lines: Sequence[Line], seconds: Sequence[Line], *, size: Size) -> Markup:
     """Draw one panel of lines."""
     drawing = Drawing(
         panel.name,
         title=panel.heading,
         description=f"{panel.ylabel} against {panel.xlabel}, one line a level. {panel.caption}",
-        size=SMALL if small else NORMAL,
-        margins=(44, 38, 46, 8) if small else (62, 42, 70, 10),
+        size=SIZES[size],
+        margins=MARGINS[size],
     )
-    axes = drawing.axes
-    count_axis(axes, "x", [point.x for one in lines for point in one.points], small=small)
+    axes, small = drawing.axes, size != "normal"
+    xs = [point.x for one in lines for point in one.points]
+    count_axis(axes, "x", xs, small=small, exact=panel.exact)
     axes.set_xlabel(panel.xlabel)
-    if not small:
+    if size != "small":
         axes.set_ylabel(panel.ylabel)
     said: Callable[[float], str] = percent if panel.kind == "share" else number
     if panel.kind == "share":
@@ -107,14 +127,15 @@ def _draw(panel: Panel, lines: Sequence[Line], seconds: Sequence[Line], *, small
     else:
         rule = [panel.rule[0]] if panel.rule else []
         values = [*rule, *_extent([*lines, *seconds])]
-        value_axis(axes, values, linear=panel.kind == "difference")
+        value_axis(axes, values, linear=panel.kind in {"difference", "ratio"})
     if panel.rule:
         _rule(drawing, *panel.rule)
     for one in seconds:
         xs, ys = [p.x for p in one.points], [p.value for p in one.points]
         axes.plot(xs, ys, color=one.level.colour, linestyle=(0, (1, 1.6)), linewidth=1.2)
+    most = max(8, min(MOST_POINTS, MOST_TOGETHER // len(lines)))
     for one in lines:
-        plot_line(drawing, one, said, x_name=panel.xlabel)
+        plot_line(drawing, one, said, x_name=panel.xlabel, several=panel.several, most=most)
     for onset in panel.onsets:
         _mark(drawing, onset, lines)
     end_labels(axes, lines)
@@ -132,10 +153,18 @@ def _extent(lines: Sequence[Line]) -> list[float]:
     return values + [min(max(bound, floor), high + room) for bound in bounds]
 
 
-def plot_line(drawing: Drawing, one: Line, said: Callable[[float], str], *, x_name: str) -> None:
+def plot_line(
+    drawing: Drawing,
+    one: Line,
+    said: Callable[[float], str],
+    *,
+    x_name: str,
+    several: str = "seeds",
+    most: int = MOST_POINTS,
+) -> None:
     """Plot a line with its interval band, seeds' own courses thin, and points that tell."""
     axes, level = drawing.axes, one.level
-    every = math.ceil(len(one.points) / MOST_POINTS)
+    every = math.ceil(len(one.points) / most)
     for course in one.single:
         axes.plot(*zip(*course, strict=True), color=level.colour, linewidth=0.6, alpha=0.55)
     bounds = [(p.x, *p.bounds) for p in one.points if p.bounds is not None]
@@ -155,7 +184,7 @@ def plot_line(drawing: Drawing, one: Line, said: Callable[[float], str], *, x_na
     )
     low, high = axes.get_ylim()
     for p in one.points[::every]:
-        seeds = f"mean of {p.seeds} seeds" if p.seeds > 1 else f"{p.samples:,} samples"
+        seeds = f"mean of {p.seeds} {several}" if p.seeds > 1 else f"{p.samples:,} samples"
         value = said(p.value)
         if p.bounds is not None:
             value += f" ({said(p.bounds[0])} to {said(p.bounds[1])})"
@@ -227,7 +256,7 @@ def pair_figure(
         name,
         title=f"Matched Fréchet distances, {level.name}",
         description="Fréchet distance to training and to held-out data against training steps.",
-        size=SMALL,
+        size=SIZES["small"],
         margins=(40, 38, 64, 8),
     )
     steps = [point.x for one in drawn for point in one.points]

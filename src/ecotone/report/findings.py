@@ -1,7 +1,4 @@
-"""What the laws say of a study, in the form in which the page draws and tells it.
-
-The one place where the report meets :mod:`ecotone.laws`.
-"""
+"""Onsets, and the laws they follow, in the form in which the page draws and tells them."""
 
 from __future__ import annotations
 
@@ -10,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 
 from ecotone.core.readings import Reading
 from ecotone.laws import PowerLaw, SaturatingLaw, ScalingLaw, fit_law, onsets
 from ecotone.report.study import Condition, Study
 from ecotone.report.text import clean, interval, number
 
-__all__ = ["Findings", "Kind", "Law", "LawPoint", "Onset", "find"]
+__all__ = ["Findings", "Kind", "Law", "LawPoint", "Onset", "find", "find_onsets"]
 
 Kind = Literal["memorizing", "generalizing"]
 
@@ -122,10 +120,20 @@ class Findings:
         return next((one for one in self.laws if (one.kind, one.form) == (kind, "power")), None)
 
 
-def find(study: Study) -> tuple[Findings, ...]:
-    """Find every run's onsets, and the laws they follow where training-set size varies."""
+def find_onsets(study: Study) -> pl.DataFrame:
+    """Return when each run turned, as :func:`ecotone.laws.onsets` gives it."""
+    return onsets(study.results, study.runs)
+
+
+def find(study: Study, table: pl.DataFrame | None = None) -> tuple[Findings, ...]:
+    """Find every run's onsets, and the laws they follow where training-set size varies.
+
+    Args:
+        study: as read.
+        table: of :func:`find_onsets`, where it is known already.
+    """
     keys = [*study.factors, "seed"]
-    table = onsets(study.results, study.runs)
+    table = find_onsets(study) if table is None else table
     table = table.join(study.runs.select(*keys, "run"), on=keys, nulls_equal=True).sort(keys)
     fitted: list[ScalingLaw] = []
     if study.axis == "n" and table["n"].n_unique() > 1:

@@ -114,6 +114,11 @@ def line(table: pl.DataFrame, measure: str, level: Level, *, x: str = "step") ->
     return Line(level, tuple(points), single)
 
 
-def last_step(table: pl.DataFrame) -> pl.DataFrame:
-    """Return each seed's rows at its last measured step."""
-    return table.filter(pl.col("step") == pl.col("step").max().over("seed"))
+def last_step(table: pl.DataFrame, factors: Sequence[str] = ()) -> pl.DataFrame:
+    """Return each run's rows at its last measured step.
+
+    Args:
+        table: tidy readings.
+        factors: that vary in it; without any, runs differ in their seed alone.
+    """
+    return table.filter(pl.col("step") == pl.col("step").max().over(*factors, "seed"))

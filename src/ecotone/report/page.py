@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ecotone.core.records import write_atomic
+from ecotone.report.caveats import caveats
+from ecotone.report.chapter import Material
+from ecotone.report.chapters import chapters
 from ecotone.report.colours import colour_rules
-from ecotone.report.curves import Figure, Group
-from ecotone.report.densities import DensitySection, density_section, density_verdict
-from ecotone.report.findings import Findings, find
+from ecotone.report.densities import density_verdict
+from ecotone.report.findings import Findings, find, find_onsets
 from ecotone.report.gallery import Gallery, RawGallery, encode, fit_pairs, read_gallery
-from ecotone.report.lines import levels
+from ecotone.report.movers import effects_of
 from ecotone.report.onset_page import build_linear_page
-from ecotone.report.panels import copying, denoising, quality
-from ecotone.report.phases import HEATS, phase_figure
+from ecotone.report.phases import HEATS
 from ecotone.report.render import about_study, assets, render
-from ecotone.report.scaling import onset_figure
-from ecotone.report.study import Condition, Study, experiment, read_study
+from ecotone.report.sections import MOST_LEVELS, Section, condition_section
+from ecotone.report.study import Study, experiment, read_study
 from ecotone.report.svg import drawing_style
-from ecotone.report.tables import Table, numbers_table, reference_table, run_table
+from ecotone.report.tables import reference_tables, run_table
 from ecotone.report.text import clean
 from ecotone.report.verdict import verdict
 
@@ -32,34 +32,7 @@ LARGEST_PAGE = 5_000_000
 """Bytes the page stays below."""
 
 LARGEST_DRAWINGS = 2_500_000
-"""Bytes of drawings after which no further condition is drawn; the tables hold them all."""
-
-MOST_LEVELS = 16
-"""Lines a panel shows; of more levels, evenly chosen ones are drawn."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """What one condition's runs show.
-
-    ``levels`` says how many of how many are drawn, ``turned`` whether any onset could be had.
-    """
-
-    heading: str
-    sentences: tuple[str, ...]
-    onsets: tuple[Figure, ...]
-    groups: tuple[Group, ...]
-    numbers: Table
-    levels: tuple[int, int]
-    densities: DensitySection | None
-    turned: bool
-
-    @property
-    def size(self) -> int:
-        """How many characters its drawings take."""
-        figures = [*self.onsets, *(one for group in self.groups for one in group.figures)]
-        figures += self.densities.figures if self.densities else ()
-        return sum(len(figure.drawing) for figure in figures)
+"""Bytes of drawings that no condition but the first may exceed; the tables hold them all."""
 
 
 @dataclass(frozen=True)
@@ -88,23 +61,31 @@ def build_page(folder: Path) -> Path:
     if experiment(folder) == "linear":
         return build_linear_page(folder)
     study = read_study(folder)
-    findings = find(study)
     raws = _galleries(study)
     noun = "training images" if raws else "training samples"
+    material = Material(study, find_onsets(study), noun)
+    findings = find(study, material.onsets)
     sections: list[Section] = []
     with drawing_style():
+        told = chapters(material)
+        drawn = sum(chapter.size for chapter in told)
         for index, found in enumerate(findings):
-            if sum(section.size for section in sections) < LARGEST_DRAWINGS:
-                sections.append(_section(study, found, f"c{index}"))
+            section = condition_section(study, found, f"c{index}")
+            drawn += section.size
+            if sections and drawn > LARGEST_DRAWINGS:
+                break
+            sections.append(section)
     dense = any(section.densities for section in sections)
     facts: dict[str, Any] = {
         "study": study,
-        "verdict": _verdict(study, findings, sections, noun),
+        "verdict": _verdict(material, findings, sections),
         "turned": any(found.onsets for found in findings) or not dense,
         "runs": run_table(study, [onset for found in findings for onset in found.onsets]),
+        "chapters": told,
         "sections": sections,
         "left_out": len(findings) - len(sections),
-        "references": reference_table(study),
+        "references": reference_tables(study),
+        "cautions": caveats(study.about),
         **about_study(study.about),
         **assets(_colours(study)),
         "albums": [],
@@ -120,46 +101,16 @@ def build_page(folder: Path) -> Path:
     return target
 
 
-def _verdict(
-    study: Study, findings: Sequence[Findings], sections: Sequence[Section], noun: str
-) -> str:
+def _verdict(material: Material, findings: Sequence[Findings], sections: Sequence[Section]) -> str:
     """Return the study's answer: of copying, or where only Δ was read, of the two distances."""
     told = [section for section in sections if section.densities is not None]
     dense = [section.densities for section in told if section.densities is not None]
-    if not dense:
-        return verdict(study, findings, noun=noun)
-    said = density_verdict(dense, [section.heading for section in told])
-    if not any(found.onsets for found in findings):
-        return said
-    return f"{verdict(study, findings, noun=noun)} {said}"
-
-
-def _section(study: Study, found: Findings, key: str) -> Section:
-    """Draw everything of one condition."""
-    results = found.condition.of(study.results)
-    present = study.levels(found.condition)
-    chosen = present[:: math.ceil(len(present) / MOST_LEVELS)]
-    looks = levels(clean(study.axis), chosen)
-    tables = [(look, Condition({study.axis: look.value}).of(results)) for look in looks]
-    wanted = [
-        onset_figure(found.onsets, found.laws, key, study.axis),
-        phase_figure(results, found.onsets, key) if study.axis == "n" else None,
-    ]
-    groups = [
-        copying(tables, found.of("memorizing"), key),
-        *quality(tables, found.of("generalizing"), key),
-        *denoising(tables, key),
-    ]
-    return Section(
-        heading=found.condition.label,
-        sentences=found.sentences,
-        onsets=tuple(figure for figure in wanted if figure is not None),
-        groups=tuple(group for group in groups if group.figures),
-        numbers=numbers_table(study, found.condition),
-        levels=(len(chosen), len(present)),
-        densities=density_section(study, found.condition, key),
-        turned=bool(found.onsets),
-    )
+    of_deltas = density_verdict(dense, [section.heading for section in told]) if dense else ""
+    if dense and not any(found.onsets for found in findings):
+        return of_deltas
+    moved = effects_of(material) if len(findings) > 1 else None
+    said = verdict(material.study, findings, noun=material.noun, moved=moved)
+    return f"{said} {of_deltas}".strip()
 
 
 def _galleries(study: Study) -> dict[str, RawGallery]:
@@ -189,7 +140,10 @@ def _albums(raws: Mapping[str, RawGallery], budget: int) -> list[Album]:
 
 def _colours(study: Study) -> str:
     """Return the CSS variables of levels and shades."""
-    count = max(len(study.levels(condition)) for condition in study.conditions)
-    count = min(count, MOST_LEVELS)
+    counts = [len(study.levels(condition)) for condition in study.conditions]
+    counts += [len(study.conditions)]
+    if "batch_size" in study.runs.columns:
+        counts += [study.runs["batch_size"].n_unique()]
+    count = min(max(counts), MOST_LEVELS)
     ordered = study.runs[study.axis].dtype.is_numeric()
     return colour_rules(count, HEATS, ordered=ordered)

@@ -1,21 +1,16 @@
-"""Which panels a condition's curves are drawn in, and what each of them says."""
+"""The panels on copying and on quality, and what each of them says."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 
 import polars as pl
 
 from ecotone.report.curves import Group, Panel, Tables, draw_panels, pair_figure
 from ecotone.report.findings import Onset
-from ecotone.report.lines import last_step
 
-__all__ = ["copying", "denoising", "quality"]
+__all__ = ["copying", "quality"]
 
-GAP = re.compile(r"denoising_gap\[sigma=(?P<sigma>[^\]]+)\]")
-MOST_SIGMAS = 8
 COPIED_FROM = 0.05
 """The copied share drawn as a line: the excess over the floor that counts as copying."""
 
@@ -137,79 +132,3 @@ def quality(tables: Tables, onsets: Sequence[Onset], key: str) -> list[Group]:
             )
         )
     return groups
-
-
-def denoising(tables: Tables, key: str) -> list[Group]:
-    """Draw the gap between held-out and training loss: over training, and by noise level."""
-    over_steps = Panel(
-        name=f"{key}-gap",
-        heading="Denoising-loss gap over training",
-        measure="denoising_gap",
-        ylabel="loss gap, squared data units",
-        kind="difference",
-        rule=(0.0, ""),
-        caption=(
-            "Held-out − training loss, weighted mean over noise levels. Above 0 the model "
-            "denoises its training data better than held-out data."
-        ),
-    )
-    at_last = Panel(
-        name=f"{key}-gap-sigma",
-        heading="Denoising-loss gap by noise level",
-        measure="denoising_gap",
-        ylabel="loss gap, squared data units",
-        kind="difference",
-        xlabel="noise level σ, in units of the data",
-        rule=(0.0, ""),
-        caption="The noise levels the gap comes from, at each run's last measured step.",
-    )
-    sigmas = [(level, _by_sigma(last_step(table))) for level, table in tables]
-    figures = (*draw_panels([over_steps], tables), *draw_panels([at_last], sigmas, x="sigma"))
-    if not figures:
-        return []
-    found = {m for _, table in tables for m in table["measure"].unique() if GAP.fullmatch(m)}
-    each = [
-        Panel(
-            name=f"{key}-gap-{index}",
-            heading=f"σ = {_sigma(measure):g}",
-            measure=measure,
-            ylabel="loss gap, squared data units",
-            kind="difference",
-            rule=(0.0, ""),
-            caption="",
-        )
-        for index, measure in enumerate(
-            sorted(found, key=_sigma)[:: max(1, math.ceil(len(found) / MOST_SIGMAS))]
-        )
-    ]
-    groups = [
-        Group(
-            heading="Denoising",
-            lead="Does the network denoise its training data better than held-out data?",
-            figures=figures,
-        )
-    ]
-    if each:
-        drawn = draw_panels(each, tables, small=True)
-        lead = "The gap at each noise level over training, held-out − training loss."
-        groups.append(Group("Each noise level over training", lead, drawn, small=True, folded=True))
-    return groups
-
-
-def _by_sigma(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the loss gaps by noise level, under one name, with the level in a column."""
-    return (
-        table.with_columns(
-            pl.col("measure")
-            .str.extract(r"^denoising_gap\[sigma=([^\]]+)\]$")
-            .cast(pl.Float64)
-            .alias("sigma"),
-        )
-        .filter(pl.col("sigma").is_not_null())
-        .with_columns(measure=pl.lit("denoising_gap"))
-    )
-
-
-def _sigma(measure: str) -> float:
-    found = GAP.fullmatch(measure)
-    return float(found["sigma"]) if found else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.ticker import FixedLocator
 
@@ -13,7 +14,10 @@ from ecotone.report.findings import Law, Onset
 from ecotone.report.svg import GENERALIZING, INK, MEMORIZING, PAPER, Drawing
 from ecotone.report.text import shortened
 
-__all__ = ["LOOKS", "onset_figure"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["LOOKS", "draw_bound", "onset_figure"]
 
 LOOKS = {
     "memorizing": (MEMORIZING, "o", "τ_mem"),
@@ -107,20 +111,25 @@ def _draw_onset(drawing: Drawing, onset: Onset, x: float) -> None:
     colour, marker, _ = LOOKS[onset.kind]
     drawing.point(x, onset.place, onset.told)
     if onset.value is None:
-        axes.annotate(
-            "",
-            xy=(x, onset.place),
-            xytext=(0, -20 if onset.before else 20),
-            textcoords="offset points",
-            arrowprops={"arrowstyle": "<|-", "color": colour, "linewidth": 1.4, "shrinkB": 0},
-            annotation_clip=False,
-        )
+        draw_bound(axes, x, onset.place, colour=colour, before=onset.before)
         axes.plot([x], [onset.place], marker=marker, color=colour, markerfacecolor=PAPER)
         return
     if onset.low is not None or onset.high is not None:
         low, high = onset.low or axes.get_ylim()[0], onset.high or axes.get_ylim()[1]
         axes.plot([x, x], [low, high], color=colour, linewidth=1.3, zorder=3)
     axes.plot([x], [onset.value], marker=marker, markersize=6, color=colour, zorder=4)
+
+
+def draw_bound(axes: Axes, x: float, y: float, *, colour: str, before: bool) -> None:
+    """Draw an arrow from a bound to where what is not known lies: above it, or below."""
+    axes.annotate(
+        "",
+        xy=(x, y),
+        xytext=(0, -20 if before else 20),
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "<|-", "color": colour, "linewidth": 1.4, "shrinkB": 0},
+        annotation_clip=False,
+    )
 
 
 def _name_onsets(drawing: Drawing, onsets: Sequence[Onset], laws: Sequence[Law]) -> None:

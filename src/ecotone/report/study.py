@@ -17,6 +17,8 @@ __all__ = ["Condition", "Study", "experiment", "read_study"]
 
 RESULT_COLUMNS = ("seed", "step", "measure", "value", "low", "high", "samples")
 RUN_COLUMNS = ("seed", "run", "status", "steps", "failed_step", "reason")
+RUN_FACTS = ("batch_size", "images", "parameters", "twin_of")
+"""Columns of runs that tell of a run what no factor does; older studies lack them."""
 REFERENCE_COLUMNS = ("seed", "reference", "measure", "value", "low", "high", "samples")
 
 _NUMBERS = {"seed", "step", "value", "low", "high", "samples", "steps", "failed_step"}
@@ -116,7 +118,7 @@ def read_study(folder: Path) -> Study:
     references = None
     if (folder / "references.parquet").exists():
         references = _read_table(folder / "references.parquet", REFERENCE_COLUMNS, again)
-    factors = [name for name in runs.columns if name not in RUN_COLUMNS]
+    factors = [name for name in runs.columns if name not in (*RUN_COLUMNS, *RUN_FACTS)]
     factors.sort(key=lambda name: name != "n")
     for file, table in (("results", results), ("references", references)):
         missing = [f for f in factors if table is not None and f not in table.columns]

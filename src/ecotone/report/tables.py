@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -13,21 +14,69 @@ from ecotone.report.lines import last_step
 from ecotone.report.study import Condition, Study
 from ecotone.report.text import clean, interval, number, percent
 
-__all__ = ["Cell", "Table", "numbers_table", "reference_table", "run_table"]
+__all__ = [
+    "ABSENT",
+    "Cell",
+    "Table",
+    "level_cell",
+    "numbers_tables",
+    "reference_tables",
+    "run_table",
+]
 
 NAMES = {
-    "copied_share_gap_ratio": "copied share (gap ratio)",
-    "copied_share_holdout_quantile": "copied share (holdout quantile)",
-    "closer_to_training_share": "closer to training",
-    "frechet_holdout": "Fréchet to held-out",
-    "frechet_holdout_matched": "Fréchet to held-out, matched",
-    "frechet_training_matched": "Fréchet to training, matched",
-    "kid_holdout_matched": "KID to held-out",
-    "kid_training_matched": "KID to training",
-    "denoising_gap": "loss gap",
+    "Copying and novelty": {
+        "copied_share_gap_ratio": "copied share (gap ratio)",
+        "copied_share_holdout_quantile": "copied share (holdout quantile)",
+        "closer_to_training_share": "closer to training",
+        "novelty": "novelty",
+        "novelty_rank": "novelty, by rank",
+    },
+    "Quality": {
+        "frechet_holdout": "Fréchet to held-out",
+        "frechet_holdout_matched": "Fréchet to held-out, matched",
+        "frechet_training_matched": "Fréchet to training, matched",
+        "kid_holdout_matched": "KID to held-out",
+        "kid_training_matched": "KID to training",
+    },
+    "Precision and coverage": {
+        "precision": "precision",
+        "recall": "recall",
+        "density": "density",
+        "coverage": "coverage",
+        "precision_training": "precision, of training",
+        "coverage_training": "coverage, of training",
+    },
+    "The denoiser": {
+        "denoising_loss_training": "loss, training",
+        "denoising_loss_holdout": "loss, held-out",
+        "denoising_gap": "loss gap",
+        "memorizer_excess": "above the memorizer",
+        "memorizer_distance": "distance from the memorizer",
+    },
+    "Agreement of twins": {
+        "agreement_halves": "cosine of twins",
+        "agreement_halves_floor": "its floor",
+        "agreement_matched": "matched",
+    },
 }
-MOST_ROWS = 250
-MOST_REFERENCES = 80
+"""What tables hold each measure, and what it is called there."""
+
+NOTES = {"Agreement of twins": "A pair stands once, under the seed of its second run."}
+
+SHARES = {
+    "novelty_rank",
+    "precision",
+    "recall",
+    "coverage",
+    "precision_training",
+    "coverage_training",
+    "agreement_matched",
+}
+"""Shares without the word in their name."""
+
+MOST_ROWS = 100
+MOST_REFERENCES = 40
 
 
 @dataclass(frozen=True)
@@ -100,58 +149,64 @@ def _any(rows: Sequence[Sequence[Cell]], column: int) -> bool:
     return any(row[column] != ABSENT for row in rows)
 
 
-def reference_table(study: Study) -> Table | None:
+def reference_tables(study: Study) -> tuple[Table, ...]:
     """Return the final models' readings between those of the two references."""
     references = study.references
     if references is None or references.is_empty():
-        return None
-    measures = [name for name in NAMES if name in set(references["measure"])]
-    rows = []
+        return ()
+    known = set(references["measure"])
+    last = {}
     for run in study.runs.head(MOST_REFERENCES).iter_rows(named=True):
         own = of_run(study, references, run)
-        if own.is_empty():
-            continue
-        whose = {
-            "perfect memorizer": own.filter(reference="perfect_memorizer"),
-            "the model, last step": last_step(of_run(study, study.results, run)),
-            "held-out data": own.filter(reference="holdout"),
-        }
-        for who, table in whose.items():
-            readings = (_reading(table, name) for name in measures)
-            rows.append((*_keys(study, run), Cell(who), *readings))
+        if not own.is_empty():
+            last[run["run"]] = {
+                "perfect memorizer": own.filter(reference="perfect_memorizer"),
+                "the model, last step": last_step(of_run(study, study.results, run)),
+                "held-out data": own.filter(reference="holdout"),
+            }
     head = (*(clean(name) for name in study.varying), "seed", "samples of")
-    return Table(
-        "The same readings for samples of a perfect memorizer (the exact denoiser of the training "
-        "set) and for held-out data in the generated samples' place.",
-        (*head, *(NAMES[name] for name in measures)),
-        tuple(rows),
-        keys=len(head),
-        note=""
-        if study.runs.height <= MOST_REFERENCES
-        else f"The first {MOST_REFERENCES} runs; all are in references.parquet.",
-    )
+    tables = []
+    for heading, names in NAMES.items():
+        measures = [name for name in names if name in known]
+        rows = [
+            (*_keys(study, run), Cell(who), *(_reading(table, name) for name in measures))
+            for run in study.runs.iter_rows(named=True)
+            for who, table in last.get(run["run"], {}).items()
+        ]
+        if measures:
+            heads = (*head, *(names[name] for name in measures))
+            tables.append(Table(f"{heading}.", heads, tuple(rows), keys=len(head)))
+    if tables and study.runs.height > MOST_REFERENCES:
+        note = f"The first {MOST_REFERENCES} runs; all are in references.parquet."
+        tables[-1] = replace(tables[-1], note=note)
+    return tuple(tables)
 
 
-def numbers_table(study: Study, condition: Condition) -> Table:
-    """Return the readings behind the curves: one row a run and measured step."""
-    results = condition.of(study.results)
-    measures = [name for name in NAMES if name in set(results["measure"])]
+def numbers_tables(study: Study, results: pl.DataFrame) -> tuple[Table, ...]:
+    """Return the readings behind the curves: one row a run and measured step.
+
+    Args:
+        study: as read.
+        results: its readings under one condition.
+    """
     keys = [study.axis, "seed", "step"]
-    wide = results.filter(pl.col("measure").is_in(measures)).sort(keys)
-    parts = wide.partition_by(keys, maintain_order=True)
-    rows = []
-    for table in parts[:MOST_ROWS]:
-        first = table.row(0, named=True)
-        named = (Cell(_number(first[key])) for key in keys)
-        rows.append((*named, *(_reading(table, name) for name in measures)))
-    left_out = "" if len(parts) <= MOST_ROWS else f"The first {MOST_ROWS} of {len(parts):,} rows; "
-    return Table(
-        "Readings by run and step, with 95 % intervals beneath the values.",
-        (clean(study.axis), "seed", "step", *(NAMES[name] for name in measures)),
-        tuple(rows),
-        keys=3,
-        note=f"{left_out}every reading is in results.parquet.".capitalize(),
-    )
+    tables = []
+    for heading, names in NAMES.items():
+        own = results.filter(pl.col("measure").is_in(list(names))).sort(keys)
+        measures = [name for name in names if name in set(own["measure"])]
+        parts = own.partition_by(keys, as_dict=True, maintain_order=True)
+        rows = tuple(
+            (*(level_cell(value) for value in key), *(_reading(table, name) for name in measures))
+            for key, table in islice(parts.items(), MOST_ROWS)
+        )
+        if rows:
+            left = (
+                f"The first {MOST_ROWS} of {len(parts):,} rows." if len(parts) > MOST_ROWS else ""
+            )
+            heads = (clean(study.axis), "seed", "step", *(names[name] for name in measures))
+            told = f"{left} {NOTES.get(heading, '')}".strip()
+            tables.append(Table(f"{heading}.", heads, rows, keys=3, note=told))
+    return tuple(tables)
 
 
 def of_run(study: Study, table: pl.DataFrame, run: Mapping[str, Any]) -> pl.DataFrame:
@@ -161,12 +216,14 @@ def of_run(study: Study, table: pl.DataFrame, run: Mapping[str, Any]) -> pl.Data
 
 def _keys(study: Study, run: Mapping[str, Any]) -> tuple[Cell, ...]:
     """Return what names a run: its factors and seed."""
-    return tuple(Cell(_number(run[name])) for name in (*study.varying, "seed"))
+    return tuple(level_cell(run[name]) for name in (*study.varying, "seed"))
 
 
-def _number(value: object) -> str:
-    """Return a factor's level or a step as text, whole numbers with thousands apart."""
-    return number(value, 9) if isinstance(value, int) and value >= 0 else clean(value)
+def level_cell(value: object) -> Cell:
+    """Return a factor's level or a step, whole numbers with thousands apart."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return Cell(number(value, 9))
+    return Cell(clean(value))
 
 
 def _split(said: str) -> Cell:
@@ -183,6 +240,8 @@ def _status(run: Mapping[str, Any]) -> Cell:
         return Cell(f"failed at step {at}", clean(run["reason"]))
     if run["status"] == "finished":
         return Cell("finished", f"{steps} steps")
+    if run["status"] == "stopped":
+        return Cell(f"stopped at step {steps}", clean(run["reason"] or ""))
     return Cell(clean(run["status"]), f"{steps} steps so far")
 
 
@@ -192,7 +251,7 @@ def _reading(table: pl.DataFrame, measure: str) -> Cell:
     if rows.is_empty():
         return ABSENT
     row = rows.row(-1, named=True)
-    if "share" not in measure:
+    if "share" not in measure and measure not in SHARES:
         return _split(interval(row["value"], row["low"], row["high"]))
     if row["low"] is None or row["high"] is None:
         return Cell(percent(row["value"]))

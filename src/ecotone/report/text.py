@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-__all__ = ["clean", "interval", "listed", "number", "percent", "shortened"]
+__all__ = ["capital", "clean", "interval", "listed", "number", "percent", "plain", "shortened"]
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -32,10 +32,12 @@ def number(value: float, digits: int = 3) -> str:
 def percent(share: float) -> str:
     """Return a share as a percentage.
 
-    >>> percent(0.05), percent(0.0188), percent(1.0), percent(0.0)
-    ('5 %', '1.9 %', '100 %', '0 %')
+    >>> percent(0.05), percent(0.0188), percent(1.0), percent(0.0), percent(1e-7)
+    ('5 %', '1.9 %', '100 %', '0 %', '< 0.01 %')
     """
     scaled = 100 * share
+    if 0 < scaled < 0.01:
+        return "< 0.01 %"
     return f"{scaled:.0f} %" if scaled >= 10 or scaled == round(scaled) else f"{scaled:.2g} %"
 
 
@@ -86,3 +88,21 @@ def shortened(value: object, width: int = 22) -> str:
     """
     text = clean(value)
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def plain(factor: str) -> str:
+    """Return a factor's name as a sentence says it.
+
+    >>> plain("training.batch_size"), plain("model.width"), plain("n")
+    ('batch size', 'model width', 'n')
+    """
+    return clean(factor).removeprefix("training.").replace(".", " ").replace("_", " ")
+
+
+def capital(sentence: str) -> str:
+    """Return a sentence with its first letter raised, and the others as they are.
+
+    >>> capital("with n = 16 it did")
+    'With n = 16 it did'
+    """
+    return sentence[:1].upper() + sentence[1:]

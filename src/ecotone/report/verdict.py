@@ -9,24 +9,36 @@ from typing import Any
 import polars as pl
 
 from ecotone.report.findings import Findings, Onset, exponent
+from ecotone.report.movers import power_of
 from ecotone.report.study import Study
 from ecotone.report.text import clean, listed, number
 
 __all__ = ["verdict"]
 
 MOST_CONDITIONS = 3
+MOST_POWERS = 3
+"""Factors the answer tells of, the strongest."""
 
 
-def verdict(study: Study, findings: Sequence[Findings], *, noun: str = "training samples") -> str:
+def verdict(
+    study: Study,
+    findings: Sequence[Findings],
+    *,
+    noun: str = "training samples",
+    moved: pl.DataFrame | None = None,
+) -> str:
     """Return when copying began, how its onset grows, and what is amiss, in one sentence.
 
     Args:
         study: as read.
         findings: onsets and laws, one a condition.
         noun: what the training set is made of.
+        moved: what each factor does to the onset of copying, of :func:`ecotone.laws.effects`.
     """
     if len(findings) == 1:
         clauses = [_copying(study, findings[0], noun), _generalizing(findings[0])]
+    elif powers := _powers(moved, many=len(findings) > MOST_CONDITIONS):
+        clauses = [f"{_overall(findings)}: {powers}"]
     elif len(findings) <= MOST_CONDITIONS:
         each = [(one.condition.label, _copying(study, one, noun)) for one in findings]
         clauses = [f"with {label}, {_lowered(said)}" for label, said in each]
@@ -115,6 +127,33 @@ def _generalizing(found: Findings) -> str:
     return ""
 
 
+def _powers(moved: pl.DataFrame | None, *, many: bool) -> str:
+    """Return how the onset goes with all factors at once, where that says more than a list.
+
+    Args:
+        moved: as given to :func:`verdict`.
+        many: whether there are too many conditions to be told side by side; named levels, which
+            have no exponents, are passed over only then.
+    """
+    if moved is None:
+        return ""
+    rows = list(moved.filter(clock="steps").iter_rows(named=True))
+    told = [row for row in rows if row["exponent"] is not None]
+    if not told or (len(told) < len(rows) and not many):
+        return ""
+    parts: dict[str, list[str]] = {"grows": [], "falls": [], "": []}
+    for row in sorted(told[:MOST_POWERS], key=lambda row: row["factor"] != "n"):
+        low, high = row["exponent_low"], row["exponent_high"]
+        parts["" if low <= 0 <= high else "grows" if low > 0 else "falls"].append(power_of(row))
+    said = [f"{verb} as {listed(powers)}" for verb, powers in parts.items() if verb and powers]
+    if parts[""]:
+        open_ended = f"whether it moves with {listed(parts[''])} cannot be told"
+        if not said:
+            return open_ended.replace("it moves", "its onset moves")
+        return f"its onset {' and '.join(said)}, and {open_ended}"
+    return f"its onset {' and '.join(said)}"
+
+
 def _overall(findings: Sequence[Findings]) -> str:
     """Return how many of many conditions' runs copied, and which of them first."""
     own = [(one, onset) for one in findings for onset in one.of("memorizing")]
@@ -128,9 +167,10 @@ def _overall(findings: Sequence[Findings]) -> str:
         return f"None of {len(own)} runs began to copy within the steps they were trained for"
     one, first = min(copied, key=lambda pair: pair[1].place)
     word = "before" if first.before else "after"
+    level = first.name.removesuffix(f", seed {first.seed}")
     return (
         f"Copying began in {len(copied)} of {len(own)} runs, "
-        f"first {word} {number(first.place)} steps with {first.name}, {one.condition.label}"
+        f"first {word} {number(first.place)} steps with {level}, {one.condition.label}"
     )
 
 

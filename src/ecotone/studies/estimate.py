@@ -27,9 +27,9 @@ from ecotone.training import (
 
 __all__ = ["Pace", "makespan", "measure_pace", "seconds_of", "tell_time"]
 
-_STEPS = 5
+_STEPS = 12
 _LONG = 5.0
-"""Seconds after which one step is enough to tell."""
+"""Seconds after which what was measured is enough to tell."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ def _measure(config: RunConfig, shape: Sequence[int]) -> Pace:
         now = time.perf_counter()
         took.append(now - start)
         start = now
-        if took[-1] > _LONG:
+        if sum(took) > _LONG:
             break
-    # The first step sets up memory and kernels.
-    step = statistics.median(took[1:] or took)
+    # The first steps set up memory and kernels.
+    step = statistics.median(took[len(took) // 2 :])
     batch = torch.randn(min(config.monitor.samples, 256), *shape, device=device)
     sigma = torch.ones(len(batch), device=device)
     with torch.no_grad():

@@ -114,6 +114,11 @@ def execute_run(
     population = _population(config.population.model_dump_json())
     split = split_of(config, population)
     device = torch.device(config.training.device)
+    if device.type == "cuda":
+        # The same bytes each time; an operation that cannot do so warns. The workers' environment
+        # has what cuBLAS wants for it.
+        torch.backends.cudnn.deterministic = True
+        torch.use_deterministic_algorithms(True, warn_only=True)
     sigma_data = float(split.training.double().std())
     monitor = _monitor(config, split, sigma_data, device)
     due = frozenset(

@@ -64,7 +64,8 @@ class TrainingConfig(Plan):
         checkpoint_every: steps between checkpoints; a twentieth of the run where None.
         precision: of the network's passes; ``auto`` is bfloat16 on GPUs that have it in hardware,
             and float32 elsewhere, on CPUs always.
-        channels_last: memory layout of images; where None, channels last on GPUs.
+        channels_last: keep the channels of images innermost in memory, which convolutions want: it
+            saves U-Nets some per cent of a step on CPUs, and tensor cores want it.
         compile: translate the network with ``torch.compile``: for long runs on GPUs.
         micro_batch: most images passed through the network at once; None for the whole batch.
     """
@@ -73,7 +74,7 @@ class TrainingConfig(Plan):
     threads: int = Field(default=1, ge=1)
     checkpoint_every: int | None = Field(default=None, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    channels_last: bool | None = None
+    channels_last: bool = True
     compile: bool = False
     micro_batch: int | None = Field(default=None, ge=1)
 
@@ -92,7 +93,6 @@ class TrainingConfig(Plan):
             update={
                 "device": device,
                 "precision": precision,
-                "channels_last": on_gpu if self.channels_last is None else self.channels_last,
                 "checkpoint_every": self.checkpoint_every or max(1, self.steps // 20),
             }
         )
@@ -102,7 +102,7 @@ class TrainingConfig(Plan):
         """How the completed plan is carried out."""
         return Execution(
             precision="bfloat16" if self.precision == "bfloat16" else "float32",
-            channels_last=bool(self.channels_last),
+            channels_last=self.channels_last,
             compile=self.compile,
             micro_batch=self.micro_batch,
         )
@@ -124,7 +124,7 @@ class MonitorConfig(Section):
     """
 
     samples: int = Field(default=192, ge=2)
-    share: float = Field(default=0.12, gt=0, lt=1)
+    share: float = Field(default=0.05, gt=0, lt=1)
     first: int = Field(default=50, ge=1)
     per_decade: int = Field(default=12, ge=1)
     measures: tuple[str, ...] = DEFAULT_MEASURES

@@ -145,7 +145,11 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": str(threads),
+                "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # sums on a GPU in one order
+            },
             start_new_session=True,  # an interrupt reaches the study, which lets the runs save
             text=True,
             bufsize=1,

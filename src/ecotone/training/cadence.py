@@ -50,7 +50,7 @@ def measuring_steps(
     """
     if not 0 < share < 1:
         raise ConfigError(
-            f"monitor.share = {share} must lie between 0 and 1", hint="set monitor.share=0.12"
+            f"monitor.share = {share} must lie between 0 and 1", hint="set monitor.share=0.05"
         )
     training = EVALUATIONS_PER_TRAINING_IMAGE * batch_size * steps
     affordable = max(at_least, int(training * share / (1 - share) / cost) if cost else steps)

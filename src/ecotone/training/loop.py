@@ -76,6 +76,19 @@ class TrainingState:
         """Where the model lives."""
         return next(self.model.parameters()).device
 
+    def align(self) -> None:
+        """Lay the average and the moments out in memory as the weights are.
+
+        AdamW, fused, walks along memory and not along indices: moments in another layout, such as
+        a checkpoint's, would be taken for those of other weights.
+        """
+        averages = self.ema.model.parameters()
+        for weight, average in zip(self.model.parameters(), averages, strict=True):
+            average.data = torch.empty_like(weight).copy_(average.data)
+            moments = self.optimizer.state.get(weight, {})
+            for name in moments.keys() & {"exp_avg", "exp_avg_sq"}:
+                moments[name] = torch.empty_like(weight).copy_(moments[name])
+
 
 def train(
     state: TrainingState,
@@ -138,6 +151,7 @@ def train(
     random_layers = any(isinstance(m, nn.Dropout) and m.p > 0 for m in state.model.modules())
     network.train()
     step = _Step(execution.prepare(network), objective, execution, accelerator)
+    state.align()
     while state.step < plan.steps:
         index = state.step + 1
         drawn = _draw(data, batches, plan, objective, seed, index, mine)
