@@ -31,7 +31,7 @@ from ecotone.measures.support import support_readings
 
 NAMES = re.compile(
     r"copied_share_gap_ratio(_floor)?|copied_share_holdout_quantile(_floor)?"
-    r"|precision(_training)?|recall|density|coverage(_training)?|novelty(_rank)?"
+    r"|(precision|coverage)(_training|_matched)?|recall|density|novelty(_rank)?"
     r"|closer_to_training_share|frechet_holdout|(frechet|kid)_(holdout|training)_matched"
     r"|denoising_(loss_training|loss_holdout|gap)(\[sigma=[0-9.e+-]+\])?"
     r"|memorizer_(excess|distance)(\[sigma=[0-9.e+-]+\])?"
@@ -90,7 +90,7 @@ def test_readings_are_finite_named_and_have_intervals(name: str, usual: Evidence
 
 def test_all_names_of_the_results_table_are_there(usual: Evidence) -> None:
     found = set(everything(usual))
-    assert len(found) == 4 + 1 + 5 + 6 + 2 + 8 * 3 + 8 * 2 + 4
+    assert len(found) == 4 + 1 + 5 + 8 + 2 + 8 * 3 + 8 * 2 + 4
 
 
 @pytest.mark.parametrize("name", MEASURED)

@@ -18,6 +18,7 @@ from ecotone.measures.balls import Balls
 from ecotone.measures.support import support, support_readings
 
 NAMES = ("precision", "recall", "density", "coverage")
+SETS = ("matched", "training")
 
 
 def features(n: int, d: int, seed: int, scale: float = 1.0) -> Tensor:
@@ -215,14 +216,17 @@ def evidence(generated: Tensor, training: Tensor, holdout: Tensor) -> Evidence:
 def test_sets_of_one_size_are_compared(n: int, m: int) -> None:
     sets = evidence(features(30, 4, 0), features(n, 4, 1), features(m, 4, 2))
     found = support(sets)
-    assert set(found) == {*NAMES, "precision_training", "coverage_training"}
-    for reading in found.values():
-        assert reading.how["reference_images"] == min(n, m)
+    compared = {f"{kind}_{of}" for kind in ("precision", "coverage") for of in SETS}
+    assert set(found) == {*NAMES, *compared}
+    for name, reading in found.items():
+        assert reading.how["reference_images"] == (min(n, m) if name in compared else m)
         assert reading.how["features"] == "pixels"
         assert reading.low is not None
     assert support(replace(sets, holdout=None)) == {}
     assert sets.holdout is not None
-    assert support(replace(sets, holdout=sets.holdout[:5])) == {}
+    # Of five images none has a fifth other: recall alone asks for balls around generated ones.
+    assert set(support(replace(sets, holdout=sets.holdout[:5]))) == {"recall"}
+    assert set(support(replace(sets, training=sets.training[:5]))) == set(NAMES)
 
 
 def test_copies_are_seen_beside_the_holdout() -> None:

@@ -98,6 +98,8 @@ def readings(recipe: Recipe, n: int, seed: int, step: int) -> list[Row]:
     add_distance("novelty", 1.4 / (1 + step / 900) + 1.0 - 1.1 * share, 0.05)
     add_share("novelty_rank", 0.55 * (1 - share))
     add_share("precision", 0.9)
+    add_share("precision_matched", 0.9)
+    add_share("coverage_matched", 0.9)
     add_share("precision_training", 0.9 + 0.09 * share)
     add_share("recall", 0.9 - 0.6 * share)
     add_distance("density", 1 + 0.2 * share, 0.06)

@@ -34,39 +34,53 @@ _LEVEL = 0.95
 def support(evidence: Evidence) -> dict[str, Reading]:
     """Return precision, recall, density and coverage of the generated images.
 
-    They are those of :func:`support_readings` with the holdout for reference. In
-    ``precision_training`` and ``coverage_training`` the training set takes its place. Both are cut
-    to min(n_T, n_H) images, a random subset of the larger: where readings of the training set are
-    higher, the generator knows it. A training set is not left out in parts, as the model was
-    trained on all of it: its chance is taken to be worth as many images as the holdout's.
+    They are those of :func:`support_readings` with the whole holdout for reference. In
+    ``precision_training`` and ``coverage_training`` the training set takes its place, and in
+    ``precision_matched`` and ``coverage_matched`` as large a part of the holdout: both are cut to
+    min(n_T, n_H) images, a random subset of the larger. Where readings of the training set are
+    higher than those matched, the generator knows it. A training set is not left out in parts, as
+    the model was trained on all of it: its chance is taken to be worth as many images as the
+    holdout's.
 
     A space fitted to the holdout, such as principal components, spreads the holdout a little wider
     than other images, the more the fewer there are: precision and density are then too high.
 
-    Nothing is returned without a holdout, and for sets of 5 images or fewer.
+    Nothing is returned without a holdout; what needs more images than there are is left out.
     """
     if evidence.holdout is None:
         return {}
     seed, space = evidence.seed, evidence.features
-    size = min(len(evidence.training), len(evidence.holdout))
-    if size <= _NEAREST:
-        return {}
 
-    def features(images: Tensor, name: str, count: int) -> Float64[Tensor, "n d"]:
-        order = shuffled(images, seed, "support", name)[:count]
+    def features(images: Tensor, name: str) -> Float64[Tensor, "n d"]:
+        order = shuffled(images, seed, "support", name)
         return space(images[order.to(images.device)]).cpu()
 
-    generated = features(evidence.generated, "generated", len(evidence.generated))
-    reference = features(evidence.holdout, "holdout", size)
-    holdout = _around(reference, generated, _NEAREST)
-    readings = _readings(generated, reference, holdout, _NEAREST)
-    reference = features(evidence.training, "training", size)
-    training = _shares(_around(reference, generated, _NEAREST, groups=0))
-    for name, share in _shares(holdout).items():
-        like = replace(training[name], centres_worth=share.centres_worth)
-        readings[f"{name}_training"] = like.reading(k=_NEAREST, **_sizes(generated, reference))
+    generated = features(evidence.generated, "generated")
+    holdout = features(evidence.holdout, "holdout")
+    readings = support_readings(generated=generated, reference=holdout)
+    size = min(len(evidence.training), len(evidence.holdout))
+    if size > _NEAREST:
+        training = features(evidence.training, "training")
+        readings |= _matched(generated, holdout[:size], training[:size])
     how = {**space.describe(), "seed": seed}
     return {name: reading.noting(**how) for name, reading in readings.items()}
+
+
+def _matched(
+    generated: Float64[Tensor, "n d"],
+    holdout: Float64[Tensor, "m d"],
+    training: Float64[Tensor, "m d"],
+) -> dict[str, Reading]:
+    """Return precision and coverage against as many images of either set."""
+    shares = _shares(_around(holdout, generated, _NEAREST))
+    known = _shares(_around(training, generated, _NEAREST, groups=0))
+    how = {"k": _NEAREST, **_sizes(generated, holdout)}
+    readings = {}
+    for name, share in shares.items():
+        like = replace(known[name], centres_worth=share.centres_worth)
+        readings[f"{name}_matched"] = share.reading(**how)
+        readings[f"{name}_training"] = like.reading(**how)
+    return readings
 
 
 def support_readings(

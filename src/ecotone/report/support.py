@@ -6,7 +6,10 @@ from ecotone.report.curves import Group, Panel, Tables, draw_panels
 
 __all__ = ["support"]
 
-DOTTED = "Dotted: the same with as many training samples for reference; copying lifts it above."
+MATCHED = (
+    "Against held-out samples, and dotted against training samples, equally many of each; copying "
+    "lifts the dotted line above the other."
+)
 
 
 def support(tables: Tables, key: str) -> Group:
@@ -21,10 +24,9 @@ def support(tables: Tables, key: str) -> Group:
             name=f"{key}-precision",
             heading="Precision",
             measure="precision",
-            second="precision_training",
             ylabel="share of generated samples",
             kind="share",
-            caption=f"Generated samples that lie among held-out ones. {DOTTED}",
+            caption="Generated samples that lie among held-out ones.",
         ),
         Panel(
             name=f"{key}-recall",
@@ -50,10 +52,27 @@ def support(tables: Tables, key: str) -> Group:
             name=f"{key}-coverage",
             heading="Coverage",
             measure="coverage",
-            second="coverage_training",
             ylabel="share of held-out samples",
             kind="share",
-            caption=f"Held-out samples with a generated one in their neighbourhood. {DOTTED}",
+            caption="Held-out samples with a generated one in their neighbourhood.",
+        ),
+        Panel(
+            name=f"{key}-precision-matched",
+            heading="Precision, matched in size",
+            measure="precision_matched",
+            second="precision_training",
+            ylabel="share of generated samples",
+            kind="share",
+            caption=MATCHED,
+        ),
+        Panel(
+            name=f"{key}-coverage-matched",
+            heading="Coverage, matched in size",
+            measure="coverage_matched",
+            second="coverage_training",
+            ylabel="share of the reference",
+            kind="share",
+            caption=MATCHED,
         ),
     ]
     return Group(

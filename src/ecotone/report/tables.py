@@ -44,7 +44,9 @@ NAMES = {
         "recall": "recall",
         "density": "density",
         "coverage": "coverage",
+        "precision_matched": "precision, matched",
         "precision_training": "precision, of training",
+        "coverage_matched": "coverage, matched",
         "coverage_training": "coverage, of training",
     },
     "The denoiser": {
@@ -69,7 +71,9 @@ SHARES = {
     "precision",
     "recall",
     "coverage",
+    "precision_matched",
     "precision_training",
+    "coverage_matched",
     "coverage_training",
     "agreement_matched",
 }
