@@ -8,7 +8,7 @@ stop would have cost), ``curves.csv`` (some measures by step, mean over seeds), 
 ``curves.svg``. The same study gives the same files.
 
 Of several study folders it writes ``effects.csv`` alone: their factors side by side, all fitted at
-once, a run that several of them hold counted once.
+once, a training that several of them hold counted once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import polars as pl
 import yaml
 from matplotlib.figure import Figure
 
-from ecotone.core.records import read_json
+from ecotone.core.records import canonical_json, read_json
 from ecotone.laws import effects, onsets, stopping, windows
 from ecotone.laws.tables import factors
 
@@ -32,15 +32,6 @@ CURVES = {
     "agreement_halves": "agreement of twins",
     "denoising_loss_holdout": "validation loss",
     "memorizer_excess": "excess over the exact memorizer",
-}
-
-
-FACTOR_TYPES = {
-    "run": pl.String,
-    "n": pl.Int64,
-    "model.kind": pl.String,
-    "training.batch_size": pl.Int64,
-    "training.learning_rate": pl.Float64,
 }
 
 
@@ -57,34 +48,48 @@ def main() -> None:
 
 
 def together(studies: list[Path], out: Path) -> None:
-    """Write what moves the onset of copying, over the runs of all studies."""
-    found: dict[str, list[pl.DataFrame]] = {"onsets": [], "runs": []}
-    seen: set[str] = set()
+    """Write what moves the onset of copying, over the runs of all studies.
+
+    Runs that differ in nothing but their length are one training, seen for longer or shorter: the
+    longest of them stands for all.
+    """
+    longest: dict[str, tuple[int, dict, dict]] = {}
     for study in studies:
         results, runs = read_tables(study)
         keys = [*factors(results), "seed"]
         turned = onsets(results, runs).join(runs.select(*keys, "run"), on=keys, nulls_equal=True)
-        # The same run has the same name in every study.
-        runs = runs.filter(~pl.col("run").is_in(seen))
-        seen |= set(runs["run"])
-        named = described(study, runs["run"].to_list())
-        drop = [name for name in keys if name != "seed"]
-        found["runs"].append(runs.drop(drop).join(named, on="run"))
-        found["onsets"].append(turned.drop(drop).join(named, on="run").drop("run"))
-    tables = [pl.concat(parts, how="diagonal_relaxed") for parts in found.values()]
+        for run in runs.iter_rows(named=True):
+            config = read_json(study / "runs" / run["run"] / "config.json")
+            named = described(config) | {"model.parameters": run["parameters"], "seed": run["seed"]}
+            own = turned.filter(run=run["run"], onset="tau_mem")
+            if own.is_empty() or run["steps"] <= longest.get(same(config), (0, {}, {}))[0]:
+                continue
+            onset = {name: own[name][0] for name in ("onset", "status", "value", "bound")}
+            told = {name: run[name] for name in ("status", "batch_size", "images")}
+            longest[same(config)] = run["steps"], named | onset, named | told
+    found = sorted(longest.items())
+    tables = [pl.DataFrame([row[place] for _, row in found], orient="row") for place in (1, 2)]
     out.mkdir(parents=True, exist_ok=True)
-    of = ["n", "parameters", *(name for name in FACTOR_TYPES if name not in {"run", "n"})]
-    effects(*tables, factors=of).write_csv(out / "effects.csv", float_precision=6)
+    lead = ("n", "model.kind", "model.parameters", "training.batch_size", "training.learning_rate")
+    effects(*tables, factors=lead).write_csv(out / "effects.csv", float_precision=6)
 
 
-def described(study: Path, runs: list[str]) -> pl.DataFrame:
-    """Return data, architecture and optimization of runs, in every study's terms."""
-    records = []
-    for run in runs:
-        config = read_json(study / "runs" / run / "config.json")
-        training = {name: config["training"][name] for name in ("batch_size", "learning_rate")}
-        records.append((run, config["n"], config["model"]["kind"], *training.values()))
-    return pl.DataFrame(records, schema=FACTOR_TYPES, orient="row")
+def same(config: dict) -> str:
+    """Return what a run's training is, apart from how long and how often it was measured."""
+    training = {
+        name: value
+        for name, value in config["training"].items()
+        if name not in {"steps", "checkpoint_every"}
+    }
+    return canonical_json({**config, "training": training, "monitor": None, "sampler": None})
+
+
+def described(config: dict) -> dict:
+    """Return a run's data, architecture and optimization, in every study's terms."""
+    training = {
+        f"training.{name}": config["training"][name] for name in ("batch_size", "learning_rate")
+    }
+    return {"n": config["n"], "model.kind": config["model"]["kind"], **training}
 
 
 def read_tables(study: Path) -> tuple[pl.DataFrame, pl.DataFrame]:

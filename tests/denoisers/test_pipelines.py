@@ -432,3 +432,20 @@ def test_a_pipeline_denoiser_is_a_ddpm_denoiser() -> None:
     # Not one that we can write: its network need not be ours.
     with pytest.raises(ConfigError, match="a U-Net"):
         save_pipeline(denoiser, Path("never"), value_range=RANGE)
+
+
+@pytest.mark.parametrize("named", [["diffusers", "AutoencoderKL"], ["diffusers"], ["os", "system"]])
+def test_nothing_but_a_scheduler_is_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: list[str]
+) -> None:
+    """A model in its place would be loaded, from a pickle where it has no safetensors."""
+    DDPMPipeline(their_unet(), DDPMScheduler()).save_pretrained(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    (tmp_path / "model_index.json").write_text(json.dumps({**index, "scheduler": named}))
+
+    def loaded(*_: object, **__: object) -> None:
+        raise AssertionError("a pickle was read")
+
+    monkeypatch.setattr(torch, "load", loaded)
+    with pytest.raises(ConfigError):
+        from_pipeline(tmp_path)

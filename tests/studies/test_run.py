@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from ecotone.core import ConfigError, Reading
+from ecotone.core import ConfigError, DataError, Reading
 from ecotone.core.tensors import read_tensors
 from ecotone.populations import POPULATIONS
 from ecotone.studies import Event, load_design, run_study
@@ -17,7 +17,7 @@ from ecotone.studies import run as run_module
 from ecotone.studies.export import load_run
 from ecotone.studies.run import split_of
 from ecotone.studies.run_config import RunConfig
-from ecotone.studies.samples import compare_twins, read_samples
+from ecotone.studies.samples import compare_twins, read_samples, write_samples
 from ecotone.training import Measurement, Monitor
 from tiny_study import write_study
 
@@ -40,7 +40,7 @@ def folders(out: Path) -> list[Path]:
 
 
 def test_twins_share_no_training_image_but_the_holdout_and_the_noise(tmp_path: Path) -> None:
-    first, second, *_ = configs(write_study(tmp_path, **TWINS))
+    first, second, *_ = configs(write_study(tmp_path, **TWINS, monitor=KEEP))
     assert (first.seed, first.twin_of) == (0, None)
     assert (second.seed, second.twin_of) == (1, 0)
     population = POPULATIONS.create("digits", {})
@@ -54,6 +54,42 @@ def test_twins_share_no_training_image_but_the_holdout_and_the_noise(tmp_path: P
 def test_an_odd_seed_has_no_twin(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="even number of seeds"):
         configs(write_study(tmp_path, seeds=[0, 1, 2], twin_of="previous"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["twin_of=0"], "is the run's own seed"),
+        (["seeds=[0,1]", "twin_of=previous", "monitor.keep=0"], "monitor.keep = 0 keeps nothing"),
+        (["twin_of=-1"], "twin_of"),
+        (["twin_of=true"], "twin_of"),
+        (["monitor.keep=1"], "monitor.keep = 1"),
+        (["monitor.stop=onset", "monitor.measures=[novelty]"], "needs the measure copying"),
+    ],
+)
+def test_what_would_silently_do_nothing_is_refused(
+    tmp_path: Path, settings: list[str], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        configs(write_study(tmp_path, monitor=KEEP), *settings)
+
+
+def test_a_twin_of_a_twin_is_not_compared(tmp_path: Path) -> None:
+    """Both train on the images that their common other half does not."""
+    study = write_study(tmp_path, factors={"n": [4]}, seeds=[1, 2], twin_of=0, monitor=KEEP)
+    carry_out(study, tmp_path / "out")
+    measures = set(pl.read_parquet(tmp_path / "out" / "results.parquet")["measure"])
+    assert not any(name.startswith("agreement") for name in measures)
+
+
+def test_samples_of_any_size_are_kept_finite(tmp_path: Path) -> None:
+    images = torch.tensor([[1e6], [-1e6], [0.5]])
+    write_samples(tmp_path / "a", {3: images})
+    kept = read_samples(tmp_path / "a")[3]
+    assert bool(kept.isfinite().all())
+    assert float(kept[2, 0]) == 0.5
+    readings = compare_twins(tmp_path / "a", tmp_path / "a")[3]
+    assert readings["agreement_halves"].value == pytest.approx(1.0)
 
 
 def test_twins_are_held_against_each_other_in_the_table(tmp_path: Path) -> None:
@@ -156,7 +192,8 @@ def test_a_run_killed_after_its_alarm_does_not_train_past_it(
         with pytest.raises(KeyboardInterrupt):
             carry_out(study, tmp_path / "out")
     carry_out(study, tmp_path / "out")
-    for name in ("results.parquet", "runs.parquet"):
+    (run,) = (folder.name for folder in folders(tmp_path / "out"))
+    for name in ("results.parquet", "runs.parquet", f"runs/{run}/gallery.safetensors"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
@@ -174,6 +211,19 @@ def test_a_run_without_memory_is_recorded_as_failed_with_the_reason(
     runs = pl.read_parquet(tmp_path / "out" / "runs.parquet")
     assert runs["status"].to_list() == ["failed"] * 2
     assert "out of memory with one image at a time" in runs["reason"][0]
+
+
+def test_a_run_whose_samples_are_not_finite_is_recorded_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Measurement:
+        raise DataError("the denoiser returned NaN or infinity at sigma = 80")
+
+    monkeypatch.setattr(Monitor, "measure", broken)
+    events = carry_out(write_study(tmp_path), tmp_path / "out")
+    assert [event.kind for event in events if event.kind == "failed"] == ["failed"] * 2
+    runs = pl.read_parquet(tmp_path / "out" / "runs.parquet")
+    assert "NaN or infinity" in runs["reason"][0]
 
 
 def test_sampling_takes_half_as_many_images_where_memory_is_short(tmp_path: Path) -> None:

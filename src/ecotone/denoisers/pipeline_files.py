@@ -41,12 +41,16 @@ def read_pipeline(source: str | Path, *, download: bool) -> tuple[Any, Any]:
     """
     import diffusers
     from diffusers.models.unets.unet_2d import UNet2DModel
+    from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
     folder = _folder(source, (_INDEX,), download)
     parts = _parts(folder)
     check_parts(parts)
     library, name = parts["scheduler"]
     scheduler_class = getattr(diffusers, name, None) if library == "diffusers" else None
+    # Whatever else diffusers has might read a pickle.
+    if not (isinstance(scheduler_class, type) and issubclass(scheduler_class, SchedulerMixin)):
+        scheduler_class = None
     if parts["unet"] != ["diffusers", "UNet2DModel"] or scheduler_class is None:
         raise ConfigError(
             f"the pipeline in {folder} has the unet {'.'.join(parts['unet'])} and the scheduler "
@@ -98,7 +102,11 @@ def _parts(folder: Path) -> dict[str, list[str]]:
             hint="give a folder that a pipeline's save_pretrained wrote",
         ) from error
     listed = index.items() if isinstance(index, dict) else ()
-    return {name: part for name, part in listed if isinstance(part, list) and all(part)}
+    return {
+        name: part
+        for name, part in listed
+        if isinstance(part, list) and len(part) == 2 and all(part)
+    }
 
 
 def _part(folder: Path, name: str) -> Path:

@@ -113,6 +113,19 @@ def read_preparation(
         ConfigError: where the files do not say the size, or what they say is not done here.
         DataError: where they cannot be read.
     """
+    try:
+        return _preparation(folder, size, value_range)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{folder} does not describe its images as models do: {error}",
+            hint="mend its preprocessor_config.json, or remove it for ImageNet's mean and std",
+        ) from error
+
+
+def _preparation(
+    folder: Path, size: int | None, value_range: tuple[float, float] | None
+) -> Preparation:
+    """Return what the files say, where they say it as they should."""
     config = _json(folder / "config.json")
     said: dict[str, Any] = {}
     for name in ("preprocessor_config.json", "processor_config.json"):
@@ -120,7 +133,7 @@ def read_preparation(
             said = _json(folder / name)
             said = said.get("image_processor", said)
             break
-    if abs(said.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-6 or not said.get(
+    if abs((said.get("rescale_factor") or 1 / 255) * 255 - 1) > 1e-6 or not said.get(
         "do_rescale", True
     ):
         raise ConfigError(
@@ -130,12 +143,12 @@ def read_preparation(
     mean, std = said.get("image_mean") or IMAGENET_MEAN, said.get("image_std") or IMAGENET_STD
     if not said.get("do_normalize", True):
         mean, std = [0.0] * 3, [1.0] * 3
-    image_size = config.get("vision_config", config).get("image_size")
+    image_size = (config.get("vision_config") or config).get("image_size")
     known = (said.get("crop_size"), said.get("size"), image_size)
     sides = (size, size) if size is not None else next(filter(None, map(_sides, known)), None)
     if sides is None:
         raise ConfigError(f"{folder} does not say its image size", hint="set size, in pixels")
-    return Preparation(sides, tuple(mean), tuple(std), value_range)
+    return Preparation(sides, tuple(map(float, mean)), tuple(map(float, std)), value_range)
 
 
 def _sides(said: Any) -> tuple[int, int] | None:

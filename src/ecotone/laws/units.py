@@ -14,8 +14,8 @@ __all__ = ["CLOCKS", "Clock", "batch_factors", "beside", "per_step", "unstopped"
 Clock = Literal["steps", "epochs", "images"]
 
 CLOCKS: tuple[Clock, ...] = ("steps", "epochs", "images")
-"""Optimizer steps; passes over the training set, steps · batch size / n; images drawn, repeats
-counted, steps · batch size."""
+"""Optimizer steps; passes over the training set, steps · batch size / n, a mirror image counting as
+its image; images drawn, repeats counted, steps · batch size."""
 
 
 def per_step(clock: Clock) -> pl.Expr:

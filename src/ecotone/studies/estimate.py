@@ -74,6 +74,8 @@ def measure_pace(config: RunConfig, shape: Sequence[int]) -> Pace:
         return _measure(config, shape)
     finally:
         torch.set_num_threads(before)
+        if config.training.device.startswith("cuda"):
+            torch.cuda.empty_cache()  # the runs' own processes want it
 
 
 def _measure(config: RunConfig, shape: Sequence[int]) -> Pace:
@@ -122,7 +124,8 @@ def seconds_of(config: RunConfig, pace: Pace) -> float:
     monitor, training = config.monitor, config.training
     cost = monitor.samples * sampler.evaluations
     if {"denoising", "memorizer"} & set(monitor.measures):
-        cost += evaluations(training=config.n, holdout=config.holdout)
+        images = config.n * (2 if config.flips else 1)
+        cost += evaluations(training=images, holdout=config.holdout)
     due = measuring_steps(
         training.steps,
         cost=cost,

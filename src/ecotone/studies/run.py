@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
-from ecotone.core import ConfigError, Reading, RecordError
-from ecotone.core.alarm import copying_alarm
+from ecotone.core import ConfigError, DataError, Reading, RecordError
 from ecotone.core.records import content_hash
 from ecotone.core.seeds import derive
 from ecotone.denoisers import MODELS
@@ -22,8 +20,9 @@ from ecotone.studies.config import Tenant
 from ecotone.studies.events import Event
 from ecotone.studies.gallery import write_gallery
 from ecotone.studies.run_config import RunConfig
-from ecotone.studies.samples import read_samples, write_samples
+from ecotone.studies.samples import read_samples
 from ecotone.studies.store import RunFacts, RunFolder, RunRecord
+from ecotone.studies.work import Clock, Work, copies
 from ecotone.training import (
     Judge,
     Monitor,
@@ -31,8 +30,6 @@ from ecotone.training import (
     TrainingState,
     load_checkpoint,
     measuring_steps,
-    save_checkpoint,
-    train,
 )
 
 __all__ = ["check_run", "execute_run", "split_of"]
@@ -132,95 +129,23 @@ def execute_run(
         )
     )
     state, trajectory, samples = _resume(config, folder, split, sigma_data, device, due)
-    clock = _Clock(folder)
+    work = Work(config, folder, split, monitor, due, state, trajectory, samples, Clock(folder))
     yield Event("started", folder.identity, state.step, steps)
-    if not folder.references():
-        folder.write_references(
-            {
-                "perfect_memorizer": monitor.perfect_memorizer().readings,
-                "holdout": monitor.holdout_as_generated().readings,
-            }
-        )
-        clock.measured()
-    last = None
-    told_every = max(1, steps // 200)
-    stops, looks = config.monitor.stop == "onset", len(due)
-    alarmed = stops and any(_copies(readings, looks=looks) for readings in trajectory.values())
-    loop = train(
-        state,
-        split.training,
-        config.training,
-        sigma_data=sigma_data,
-        seed=config.seed,
-        execution=config.training.execution,
-    )
     try:
-        for step in () if alarmed else loop:
-            if step.index % told_every == 0:
-                yield Event("step", folder.identity, step.index, steps, f"loss {step.loss:.3f}")
-            if step.index in due:
-                done = f"{len(trajectory)}/{len(due)}"
-                yield Event("measuring", folder.identity, step.index, steps, done)
-                clock.trained()
-                last = monitor.measure(state.ema.model, step.index)
-                trajectory[step.index] = last.readings
-                folder.write_readings(trajectory)
-                if config.monitor.keep:
-                    samples[step.index] = last.generated[: config.monitor.keep]
-                    write_samples(folder.samples, samples)
-                if stops:
-                    alarmed = _copies(last.readings, looks=looks)
-                    if not alarmed:
-                        save_checkpoint(folder.safe, state, identity=folder.identity)
-                clock.measured()
-            stopping = should_stop()
-            every = config.training.checkpoint_every or steps
-            ending = step.index == steps or alarmed
-            if step.index % every == 0 or ending or stopping:
-                save_checkpoint(folder.checkpoint, state, identity=folder.identity)
-                clock.trained()
-            if alarmed:
-                break
-            if stopping and not ending:
-                yield Event("stopped", folder.identity, step.index, steps)
-                return
-    except TrainingError as failure:
-        folder.seal(RunRecord("failed", state.step, failure.step, failure.reason))
-        yield Event("failed", folder.identity, state.step, steps, str(failure))
+        stopped = yield from work.train(sigma_data, should_stop)
+        if stopped:
+            return
+        write_gallery(folder.gallery, work.at_the_end(), split, value_range=population.value_range)
+    except (TrainingError, DataError, torch.OutOfMemoryError) as failure:
+        yield Event("failed", folder.identity, state.step, steps, work.failed(failure))
         return
-    except torch.OutOfMemoryError as error:
-        reason = f"out of memory while measuring ({str(error).splitlines()[0]})"
-        folder.seal(RunRecord("failed", state.step, state.step, reason))
-        yield Event("failed", folder.identity, state.step, steps, reason)
-        return
-    if last is None or last.step != state.step:
-        # Interrupted after its last step was saved: the samples are drawn once more, the same.
-        last = monitor.measure(state.ema.model, state.step)
-    write_gallery(folder.gallery, last, split, value_range=population.value_range)
-    if alarmed:
-        safe = max((step for step in trajectory if step < state.step), default=None)
-        kept = f"safe.safetensors is of step {safe}" if safe else "no measured step was safe"
-        reason = f"copying was seen at step {state.step}; {kept}"
+    if work.alarmed:
+        reason = work.why_stopped()
         folder.seal(RunRecord("stopped", state.step, reason=reason))
         yield Event("finished", folder.identity, state.step, steps, reason)
         return
     folder.seal(RunRecord("finished", steps))
     yield Event("finished", folder.identity, steps, steps)
-
-
-def _copies(readings: Mapping[str, Reading], *, looks: int) -> bool:
-    """Tell whether one measurement says that copying has begun; see :mod:`ecotone.core.alarm`."""
-    share = readings.get("copied_share_gap_ratio")
-    floor = readings.get("copied_share_gap_ratio_floor")
-    if share is None or floor is None:
-        return False
-    return copying_alarm(
-        round(share.value * share.n),
-        share.n,
-        round(floor.value * floor.n),
-        floor.n,
-        looks=looks,
-    )
 
 
 def _resume(
@@ -252,6 +177,9 @@ def _resume(
             samples = read_samples(folder.samples, up_to=state.step)
             whole = trajectory.keys() == {step for step in due if step <= state.step}
             whole &= not config.monitor.keep or samples.keys() == trajectory.keys()
+            if config.monitor.stop == "onset" and not folder.safe.exists():
+                looks = len(due)
+                whole &= all(copies(readings, looks=looks) for readings in trajectory.values())
             if whole and folder.references() and folder.facts():
                 return state, trajectory, samples
         except RecordError:
@@ -290,22 +218,3 @@ def _monitor(config: RunConfig, split: Split, sigma_data: float, device: torch.d
         device=device,
         seed=config.shared_seed,
     )
-
-
-class _Clock:
-    """Adds up wall time for the record; nothing is decided by it."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-        self._since = time.perf_counter()
-
-    def _lap(self) -> float:
-        now = time.perf_counter()
-        lap, self._since = now - self._since, now
-        return lap
-
-    def trained(self) -> None:
-        self._folder.add_time(training=self._lap(), measuring=0.0)
-
-    def measured(self) -> None:
-        self._folder.add_time(training=0.0, measuring=self._lap())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ecotone.core import ConfigError
 from ecotone.core.errors import nearest
@@ -108,6 +108,12 @@ class TrainingConfig(Plan):
         )
 
 
+def _none_or_several(count: int) -> int:
+    if count < 0 or count == 1:
+        raise ValueError("0, or 2 images or more")
+    return count
+
+
 class MonitorConfig(Section):
     """What is measured, and how often.
 
@@ -129,7 +135,7 @@ class MonitorConfig(Section):
     per_decade: int = Field(default=12, ge=1)
     measures: tuple[str, ...] = DEFAULT_MEASURES
     features: Annotated[Tenant, or_default("pca")] = Tenant(kind="pca")
-    keep: int = Field(default=0, ge=0)
+    keep: Annotated[int, AfterValidator(_none_or_several)] = 0
     stop: Literal["never", "onset"] = "never"
 
 
@@ -168,7 +174,7 @@ class RunConfig(ExperimentConfig):
     holdout: int = Field(ge=2)
     duplicates: Duplicates = Duplicates()
     flips: bool = False
-    twin_of: int | Literal["previous"] | None = None
+    twin_of: Annotated[int, Field(ge=0, lt=2**63, strict=True)] | Literal["previous"] | None = None
     model: NamedTenant
     training: TrainingConfig
     sampler: Annotated[Tenant, or_default("heun")] = Tenant(kind="heun")
@@ -221,6 +227,19 @@ class RunConfig(ExperimentConfig):
         unknown = [name for name in self.monitor.measures if name not in MEASURES]
         if unknown:
             raise ConfigError(f"unknown measure {unknown[0]!r}", hint=nearest(unknown[0], MEASURES))
+        if self.monitor.stop == "onset" and "copying" not in self.monitor.measures:
+            raise ConfigError(
+                "monitor.stop = onset needs the measure copying", hint="add it to monitor.measures"
+            )
+        if self.twin_of == self.seed:
+            raise ConfigError(
+                f"twin_of = {self.twin_of} is the run's own seed", hint="set twin_of=previous"
+            )
+        if self.twin_of is not None and not self.monitor.keep:
+            raise ConfigError(
+                "twin_of compares what runs generated, but monitor.keep = 0 keeps nothing",
+                hint="set monitor.keep=64",
+            )
         if not self.monitor.measures:
             raise ConfigError("monitor.measures is empty", hint="known: " + ", ".join(MEASURES))
 

@@ -98,16 +98,17 @@ def _shared(
 ) -> dict[str, dict[int, dict[str, Reading]]]:
     """Return, by run and step, what a run and its twin agree in."""
     places = {
-        (canonical_json(dict(cell.factors)), cell.config.seed): folder
+        (canonical_json(dict(cell.factors)), cell.config.seed): (cell.config, folder)
         for cell, folder in zip(cells, folders, strict=True)
     }
     found: dict[str, dict[int, dict[str, Reading]]] = {}
     for cell, folder in zip(cells, folders, strict=True):
         twin = getattr(cell.config, "twin_of", None)
         other = places.get((canonical_json(dict(cell.factors)), twin)) if twin is not None else None
-        if other is not None:
-            both = compare_twins(other.samples, folder.samples)
-            found[folder.identity] = found[other.identity] = both
+        # A twin's own twin would share its training set.
+        if other is not None and getattr(other[0], "twin_of", None) is None:
+            both = compare_twins(other[1].samples, folder.samples)
+            found[folder.identity] = found[other[1].identity] = both
     return found
 
 

@@ -37,10 +37,14 @@ class Execution:
     compile: bool = False
     micro_batch: int | None = None
 
-    def prepare(self, network: nn.Module) -> nn.Module:
-        """Return what to call in the network's place; its parameters stay the same objects."""
+    def arrange_weights(self, network: nn.Module) -> None:
+        """Lay the network's weights out in memory as its images are."""
         if self.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def prepare(self, network: nn.Module) -> nn.Module:
+        """Return what to call in the network's place; its parameters stay the same objects."""
+        self.arrange_weights(network)
         if self.compile:
             return torch.compile(network)  # type: ignore[return-value]
         return network
