@@ -58,7 +58,6 @@ def test_terms_are_logs_levels_and_intercepts():
             "n": [1.0, 10.0, 100.0, 10.0],
             "kind": ["b", "a", "c", None],
             "decay": [0.0, 0.1, 0.0, 0.1],
-            "half": [0, 1, 0, 1],
             "seed": [0, 0, 0, 0],
         }
     )

@@ -38,7 +38,7 @@ class Term:
 def varying(frame: pl.DataFrame) -> list[str]:
     """Return the factors of a table of onsets that take more than one value.
 
-    >>> varying(pl.DataFrame({"n": [8, 16], "width": [4, 4], "half": [0, 1], "seed": [0, 0]}))
+    >>> varying(pl.DataFrame({"n": [8, 16], "width": [4, 4], "seed": [0, 0]}))
     ['n']
     """
     return [name for name in factors(frame) if frame[name].drop_nulls().n_unique() > 1]
