@@ -63,6 +63,10 @@ class Work:
         trajectory: readings so far, by step.
         samples: what was generated so far, by step, where it is to be kept.
         clock: of the run.
+
+    Attributes:
+        alarmed: whether the stopping policy has seen copying.
+        last: the last measurement made here, if any.
     """
 
     config: RunConfig
@@ -76,12 +80,14 @@ class Work:
     clock: Clock
     last: Measurement | None = None
 
-    @property
-    def alarmed(self) -> bool:
-        """Whether the stopping policy has seen copying."""
+    def __post_init__(self) -> None:
+        self.alarmed = self._alarms(*self.trajectory.values())
+
+    def _alarms(self, *readings: Mapping[str, Reading]) -> bool:
+        """Tell whether the stopping policy sees copying in any of some measurements."""
         looks = len(self.due)
         return self.config.monitor.stop == "onset" and any(
-            copies(readings, looks=looks) for readings in self.trajectory.values()
+            copies(each, looks=looks) for each in readings
         )
 
     def train(
@@ -139,6 +145,7 @@ class Work:
         if self.config.monitor.keep:
             self.samples[step] = self.last.generated[: self.config.monitor.keep]
             write_samples(self.folder.samples, self.samples)
+        self.alarmed = self._alarms(self.last.readings)
         if self.config.monitor.stop == "onset" and not self.alarmed:
             save_checkpoint(self.folder.safe, self.state, identity=self.folder.identity)
         self.clock.measured()
