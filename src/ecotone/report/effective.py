@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -122,6 +123,8 @@ def _figure(
     rows = last_step(results.filter(pl.Series(kept, dtype=pl.Boolean)), study.factors)
     names = [shortened(_label(one, others)) for one in found[:MOST_LINES]]
     looks = levels(others[0] if len(others) == 1 else "", names)
+    if not others:
+        looks = [replace(look, name="all runs", label="") for look in looks]
     tables = [
         (look, Condition({name: one.group[name] for name in others}).of(rows))
         for look, one in zip(looks, found[:MOST_LINES], strict=True)
