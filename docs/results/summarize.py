@@ -19,6 +19,7 @@ from pathlib import Path
 import matplotlib as mpl
 import polars as pl
 import yaml
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ecotone.core.records import canonical_json, read_json
@@ -115,9 +116,9 @@ def summarize(study: Path, out: Path) -> None:
     }
     for name, table in tables.items():
         table.write_csv(out / f"{name}.csv", float_precision=6)
-    axis, *others = varying(runs)
-    draw_onsets(turned, axis, others, out / "onsets.svg")
-    draw_curves(curves, [axis, *others], out / "curves.svg")
+    names = varying(runs)
+    draw_onsets(turned, names, out / "onsets.svg")
+    draw_curves(curves, names, out / "curves.svg")
 
 
 def varying(runs: pl.DataFrame) -> list[str]:
@@ -137,34 +138,50 @@ def mean_curves(results: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def draw_onsets(turned: pl.DataFrame, axis: str, others: list[str], path: Path) -> None:
-    """Draw both onsets of every run against a factor; arrows: later than this."""
-    figure = Figure(figsize=(5.2, 3.8), layout="constrained")
-    axes = figure.subplots()
+def draw_onsets(turned: pl.DataFrame, names: list[str], path: Path) -> None:
+    """Draw both onsets of every run against the factor of most levels, a panel a level of the rest.
+
+    Triangles: known only to be later, or earlier, than this.
+    """
+    axis = max(names, key=lambda name: turned[name].n_unique())
+    others = [name for name in names if name != axis]
+    panels = turned.select(others).unique().sort(others).rows(named=True) if others else [{}]
+    figure = Figure(figsize=(1.2 + 3.4 * len(panels), 3.6), layout="constrained")
+    for axes, panel in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True
+    ):
+        draw_panel(axes, turned.filter(**panel) if panel else turned, axis)
+        axes.set_title(", ".join(f"{name} = {level}" for name, level in panel.items()))
+    figure.axes[0].set_ylabel("training steps at onset")
+    figure.axes[0].legend(frameon=False, fontsize="small")
+    save(figure, path)
+
+
+def draw_panel(axes: Axes, turned: pl.DataFrame, axis: str) -> None:
+    """Draw both onsets against a factor."""
     numeric = turned[axis].dtype.is_numeric()
     levels = turned[axis].unique().sort().to_list()
     for name, colour in (("tau_gen", "#2a7f62"), ("tau_mem", "#b5452c")):
-        own = turned.filter(onset=name)
-        for row in own.iter_rows(named=True):
+        for row in turned.filter(onset=name).iter_rows(named=True):
             x = row[axis] if numeric else levels.index(row[axis])
             if row["value"] is None:
-                axes.plot(x, row["bound"], marker="^", color=colour, fillstyle="none")
+                marker = "^" if row["status"] == "right_censored" else "v"
+                axes.plot(x, row["bound"], marker=marker, color=colour, fillstyle="none")
                 continue
             ends = [row["low"] or row["value"], row["high"] or row["value"]]
             axes.plot([x, x], ends, color=colour, alpha=0.5)
             axes.plot(x, row["value"], marker="o", color=colour, markersize=4)
         axes.plot([], [], marker="o", color=colour, linestyle="", label=name)
-    axes.plot([], [], marker="^", color="grey", fillstyle="none", linestyle="", label="later")
+    for marker, label in (("^", "later"), ("v", "earlier")):
+        axes.plot([], [], marker=marker, color="grey", fillstyle="none", ls="", label=label)
+    axes.set(yscale="log", xlabel=axis)
     if numeric:
         axes.set_xscale("log")
         axes.set_xticks(levels, [f"{level:g}" for level in levels])
-        axes.minorticks_off()
+        axes.xaxis.minorticks_off()
     else:
         axes.set_xticks(range(len(levels)), levels)
-    axes.set(yscale="log", xlabel=axis, ylabel="training steps at onset")
-    axes.set_title(", ".join(["all seeds", *(f"all levels of {name}" for name in others)]))
-    axes.legend(frameon=False)
-    save(figure, path)
+    axes.margins(x=0.1)
 
 
 def draw_curves(curves: pl.DataFrame, names: list[str], path: Path) -> None:
