@@ -122,9 +122,9 @@ def summarize(study: Path, out: Path) -> None:
 
 
 def varying(runs: pl.DataFrame) -> list[str]:
-    """Return the factors with two levels or more, n first."""
+    """Return the factors with two levels or more, n first; n where there are none."""
     names = [name for name in factors(runs) if name != "status" and runs[name].n_unique() > 1]
-    return sorted(names, key=lambda name: name != "n")
+    return sorted(names, key=lambda name: name != "n") or ["n"]
 
 
 def mean_curves(results: pl.DataFrame) -> pl.DataFrame:
