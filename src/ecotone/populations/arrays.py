@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,14 +15,15 @@ from numpy.typing import NDArray
 from ecotone.core.errors import ConfigError, DataError
 from ecotone.populations.base import FiniteData, centred
 
-__all__ = ["Arrays", "Layout", "load_arrays"]
+__all__ = ["MAGIC", "UNREADABLE", "Arrays", "Layout", "auto_layout", "load_arrays"]
 
 Layout = Literal["auto", "nchw", "nhwc", "nhw", "raw"]
 """What the axes of an array mean: n items, channels, height, width; ``raw`` has items only."""
 
 _CHANNELS = (1, 3, 4)
-_MAGIC = (b"\x93NUMPY", b"PK")
-_UNREADABLE = (
+MAGIC = (b"\x93NUMPY", b"PK")
+"""How a .npy file and a .npz file begin."""
+UNREADABLE = (
     OSError,
     ValueError,
     EOFError,
@@ -29,7 +31,9 @@ _UNREADABLE = (
     NotImplementedError,
     zipfile.BadZipFile,
     zlib.error,
+    tokenize.TokenError,
 )
+"""What numpy raises for files that are damaged."""
 
 
 class Arrays(FiniteData):
@@ -92,7 +96,7 @@ def load_arrays(file: Path) -> dict[str, NDArray]:
         raise DataError(f"{file} is neither .npy nor .npz", hint="save it with numpy.save")
     try:
         with file.open("rb") as opened:
-            if not opened.read(6).startswith(_MAGIC):
+            if not opened.read(6).startswith(MAGIC):
                 raise DataError(
                     f"{file} is no numpy file, whatever its name: empty, text or a pickle",
                     hint="save it with numpy.save; pickles could run code and are never loaded",
@@ -104,7 +108,7 @@ def load_arrays(file: Path) -> dict[str, NDArray]:
             found = {name: loaded[name] for name in loaded.files}
     except FileNotFoundError as error:
         raise DataError(f"there is no file {file}", hint="set population.path") from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{file} holds Python objects, which are pickled and are never loaded",
@@ -149,6 +153,22 @@ def _labels(groups: str, found: dict[str, NDArray], file: Path) -> list[str]:
     return [str(label) for label in labels.tolist()]
 
 
+def auto_layout(array: NDArray) -> Layout | None:
+    """Return what the axes of an array mean by its shape and type alone; None where that is open.
+
+    >>> auto_layout(np.zeros((5, 8, 8, 3))), auto_layout(np.zeros((5, 3, 8, 3)))
+    ('nhwc', None)
+    """
+    shape = array.shape
+    if array.ndim == 2:
+        return "raw"
+    if array.ndim == 3 and array.dtype == np.uint8:
+        return "nhw"
+    if array.ndim == 4 and (shape[1] in _CHANNELS) != (shape[3] in _CHANNELS):
+        return "nchw" if shape[1] in _CHANNELS else "nhwc"
+    return None
+
+
 def _resolve(layout: Layout, array: NDArray, file: Path) -> Layout:
     axes = {"nchw": 4, "nhwc": 4, "nhw": 3}
     shape = array.shape
@@ -161,12 +181,9 @@ def _resolve(layout: Layout, array: NDArray, file: Path) -> Layout:
                 hint="--set population.layout=raw keeps any shape",
             )
         return layout
-    if array.ndim == 2:
-        return "raw"
-    if array.ndim == 3 and array.dtype == np.uint8:
-        return "nhw"
-    if array.ndim == 4 and (shape[1] in _CHANNELS) != (shape[3] in _CHANNELS):
-        return "nchw" if shape[1] in _CHANNELS else "nhwc"
+    found = auto_layout(array)
+    if found is not None:
+        return found
     fitting = [name for name, ndim in axes.items() if ndim == array.ndim]
     raise ConfigError(
         f"{file} holds {array.dtype} of shape {shape}, which may be read in more ways than one",

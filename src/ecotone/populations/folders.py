@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +16,11 @@ from PIL import Image, ImageOps
 from ecotone.core.errors import ConfigError, DataError
 from ecotone.populations.base import FiniteData, centred
 
-__all__ = ["ImageFolder", "image_files", "read_image"]
+__all__ = ["FORMATS", "SUFFIXES", "ImageFolder", "image_files", "read_image"]
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
 # Named formats only: no file can call for a reader that runs another program.
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
 _EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "La", "RGBa"}
 
 
@@ -84,32 +86,41 @@ def image_files(root: Path) -> list[Path]:
     files = [
         file
         for file in root.rglob("*")
-        if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and not file.is_dir()
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and not file.is_dir()
     ]
     if not files:
         raise DataError(
-            f"{root} has no images", hint=f"known suffixes: {', '.join(sorted(_SUFFIXES))}"
+            f"{root} has no images", hint=f"known suffixes: {', '.join(sorted(SUFFIXES))}"
         )
     return sorted(files, key=lambda file: file.relative_to(root).as_posix())
 
 
-def read_image(file: Path, *, size: int | None = None, grey: bool = False) -> NDArray[np.uint8]:
+def read_image(
+    file: Path | BytesIO | Image.Image,
+    *,
+    size: int | None = None,
+    grey: bool = False,
+    told: str | None = None,
+) -> NDArray[np.uint8]:
     """Return one image file as (height, width, channels), uint8.
 
     Args:
         file: the image.
         size: side to cut and resize to, as for :class:`ImageFolder`.
         grey: one channel instead of three.
+        told: what errors call it; its path where None.
 
     Raises:
         DataError: for a file that cannot be read as one still 8-bit image.
     """
+    told = told or str(file)
     try:
         with warnings.catch_warnings():
             # Pillow warns of damaged files by one, and of decompression bombs by the other.
             warnings.simplefilter("error", UserWarning)
             warnings.simplefilter("error", RuntimeWarning)
-            with Image.open(file, formats=_FORMATS) as opened:
+            held = isinstance(file, Image.Image)
+            with nullcontext(file) if held else Image.open(file, formats=FORMATS) as opened:
                 # The second picture of a camera's MPO is a preview or another view of the first.
                 still = opened.format == "MPO" or getattr(opened, "n_frames", 1) == 1
                 mode = opened.mode
@@ -117,13 +128,13 @@ def read_image(file: Path, *, size: int | None = None, grey: bool = False) -> ND
                 upright = ImageOps.exif_transpose(opened)
     except Exception as error:  # Pillow's readers raise many kinds for damaged files
         raise DataError(
-            f"cannot read {file} as an image: {error}", hint="remove it from the folder or mend it"
+            f"cannot read {told} as an image: {error}", hint="remove it from the folder or mend it"
         ) from error
     if not still:
-        raise DataError(f"{file} has more than one frame", hint="save each, or one, as an image")
+        raise DataError(f"{told} has more than one frame", hint="save each, or one, as an image")
     if mode not in _EIGHT_BIT:
         raise DataError(
-            f"{file} has pixels of mode {mode}, which is not 8 bits a channel",
+            f"{told} has pixels of mode {mode}, which is not 8 bits a channel",
             hint="save it with 8 bits a channel, or all as floats in a .npy for `arrays`",
         )
     if upright.has_transparency_data:
