@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ecotone.core.intervals import wilson
-from ecotone.measures import Neighbours, Proximity, neighbours
+from ecotone.measures import Neighbours, Proximity, TopK, neighbours
 from ecotone.measures.copying import (
     copied_share_gap_ratio,
     copied_share_gap_ratio_floor,
@@ -18,7 +18,8 @@ def proximity(d1: list[float], d2: list[float] | None = None) -> Proximity:
     index = torch.zeros(len(d1), dtype=torch.int64)
     first = torch.tensor(d1, dtype=torch.float64)
     second = None if d2 is None else torch.tensor(d2, dtype=torch.float64)
-    return Proximity(first, index, second, None if d2 is None else index)
+    listed = TopK(first[:, None], index[:, None])
+    return Proximity(first, index, second, None if d2 is None else index, listed)
 
 
 def given(generated: Proximity, holdout: Proximity | None = None) -> Neighbours:

@@ -12,7 +12,7 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor
 
 from ecotone.features.pixels import Pixels
-from ecotone.measures import Evidence, Neighbours, Proximity, neighbours
+from ecotone.measures import Evidence, Neighbours, Proximity, TopK, neighbours
 from ecotone.measures.novelty import novelty, novelty_rank, novelty_ratio
 
 
@@ -20,7 +20,8 @@ def at(generated: Tensor, holdout: Tensor) -> Neighbours:
     """Return neighbours of images at these distances from the only training image."""
 
     def nearest(distance: Tensor) -> Proximity:
-        return Proximity(distance.double(), torch.zeros(len(distance)).long(), None, None)
+        distance, index = distance.double(), torch.zeros(len(distance)).long()
+        return Proximity(distance, index, None, None, TopK(distance[:, None], index[:, None]))
 
     return Neighbours(
         generated=nearest(generated),

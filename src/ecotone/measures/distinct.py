@@ -25,12 +25,14 @@ class Proximity:
         distinct_distance: to the nearest reference of another kind (cluster of near duplicates)
             than the nearest's; None where some image has none, as all references are of one kind.
         distinct_index: of that reference.
+        listed: the nearest references of each image, nearest first; as many as were asked for.
     """
 
     distance: Float64[Tensor, " n"]
     index: Int64[Tensor, " n"]
     distinct_distance: Float64[Tensor, " n"] | None
     distinct_index: Int64[Tensor, " n"] | None
+    listed: TopK
 
 
 def proximity(
@@ -58,10 +60,11 @@ def proximity(
     >>> found.index.tolist(), found.distinct_index.tolist()
     ([0], [2])
     """
-    distances, indices = listed.distances.cpu(), listed.indices.cpu()
+    listed = TopK(listed.distances.cpu(), listed.indices.cpu())
+    distances, indices = listed
     distance, index = distances[:, 0].clone(), indices[:, 0].clone()
     if len(kinds.unique()) < 2:
-        return Proximity(distance, index, None, None)
+        return Proximity(distance, index, None, None, listed)
     kind = kinds[index]
     other = (kinds[indices] != kind[:, None]) & (indices >= 0)
     place = other.int().argmax(dim=1, keepdim=True)
@@ -83,5 +86,5 @@ def proximity(
         distinct_index[rest] = found.indices.gather(1, itself)[:, 0]
         if (distinct_index < 0).any():
             # An image whose own kind and its nearest's are all there are.
-            return Proximity(distance, index, None, None)
-    return Proximity(distance, index, distinct_distance, distinct_index)
+            return Proximity(distance, index, None, None, listed)
+    return Proximity(distance, index, distinct_distance, distinct_index, listed)

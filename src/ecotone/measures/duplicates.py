@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ecotone.measures.search import TopK, within
 
-__all__ = ["exact_duplicates", "near_duplicates"]
+__all__ = ["digests", "exact_duplicates", "near_duplicates"]
 
 
 def exact_duplicates(images: Shaped[Tensor, " n *shape"]) -> Int64[Tensor, " n"]:
@@ -23,16 +23,25 @@ def exact_duplicates(images: Shaped[Tensor, " n *shape"]) -> Int64[Tensor, " n"]
     >>> exact_duplicates(torch.tensor([[1.0], [2.0], [1.0], [-0.0], [0.0]])).tolist()
     [0, 1, 0, 3, 3]
     """
+    first: dict[bytes, int] = {}
+    labels = [first.setdefault(digest, index) for index, digest in enumerate(digests(images))]
+    return torch.tensor(labels, dtype=torch.int64)
+
+
+def digests(images: Shaped[Tensor, " n *shape"]) -> list[bytes]:
+    """Return a hash (BLAKE2b) of each image's values; equal images, and no others, share theirs.
+
+    >>> first, second = digests(torch.tensor([[-0.0], [0.0]]))
+    >>> first == second
+    True
+    """
     flat = images.detach().reshape(len(images), -1).cpu()
     if flat.is_floating_point() and flat.dtype != torch.float64:
         flat = flat.float()
-    first: dict[bytes, int] = {}
-    labels = []
-    for index, row in enumerate(flat):
-        # Adding zero turns -0.0, which equals 0.0 but has other bytes, into 0.0.
-        digest = hashlib.blake2b((row + 0).numpy().tobytes(), digest_size=16).digest()
-        labels.append(first.setdefault(digest, index))
-    return torch.tensor(labels, dtype=torch.int64)
+    # Adding zero turns -0.0, which equals 0.0 but has other bytes, into 0.0.
+    return [
+        hashlib.blake2b((row + 0).numpy().tobytes(), digest_size=16).digest() for row in flat
+    ]
 
 
 def near_duplicates(

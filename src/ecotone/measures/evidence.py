@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from ecotone.denoisers import Denoiser
 from ecotone.features import FeatureSpace
 from ecotone.measures.neighbours import Neighbours
 from ecotone.measures.probe import Answers, Probe, levels
+from ecotone.measures.search import TopK, nearest
 
 __all__ = ["Evidence"]
 
@@ -22,7 +23,8 @@ class Evidence:
     """All that measures look at, gathered once.
 
     Args:
-        generated: generated images, in the units of the data.
+        generated: generated images, in the units of the data; floating point, or uint8 where all
+            are.
         training: the training set.
         holdout: images of the same population that were never trained on; or None, and what needs
             them is absent.
@@ -36,9 +38,9 @@ class Evidence:
         probe: noisy images to ask the denoiser about; those of the seed where None.
     """
 
-    generated: Float[Tensor, " samples *shape"]
-    training: Float[Tensor, " n *shape"]
-    holdout: Float[Tensor, " m *shape"] | None
+    generated: Shaped[Tensor, " samples *shape"]
+    training: Shaped[Tensor, " n *shape"]
+    holdout: Shaped[Tensor, " m *shape"] | None
     neighbours: Neighbours
     features: FeatureSpace
     denoiser: Denoiser | None
@@ -62,3 +64,18 @@ class Evidence:
             seed=self.seed,
         )
         return probe, probe.ask(self.denoiser, device=self.device)
+
+    @cached_property
+    def to_generated(self) -> tuple[TopK, TopK | None]:
+        """Nearest generated image of each training image and of each held-out one, had once.
+
+        On the CPU; None for the latter without a holdout.
+        """
+
+        def found(name: str, images: Tensor) -> TopK:
+            listed = nearest(images, self.generated, 1, names=(name, "generated images"))
+            return TopK(listed.distances.cpu(), listed.indices.cpu())
+
+        training = found("training images", self.training)
+        held = None if self.holdout is None else found("holdout images", self.holdout)
+        return training, held

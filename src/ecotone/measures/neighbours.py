@@ -63,6 +63,8 @@ class Reference:
     Args:
         training: (n, *shape), floating point or uint8.
         holdout: (m, *shape) of the same type, never trained on; or None.
+        listed: how many nearest training images of each image to list, for measures that look at
+            more than the nearest two; all where there are fewer.
         progress: called with the pairs of each search done and to do.
 
     Raises:
@@ -82,6 +84,7 @@ class Reference:
         *,
         training: Shaped[Tensor, "training ..."],
         holdout: Shaped[Tensor, "holdout ..."] | None = None,
+        listed: int = LISTED,
         progress: Progress | None = None,
     ) -> None:
         self._training, self._holdout = training, holdout
@@ -90,7 +93,7 @@ class Reference:
                 f"the training images are empty: their shape is {tuple(training.shape)}",
                 hint="give at least one image of at least one value",
             )
-        self._listed = min(LISTED, len(training))
+        self._listed = min(listed, len(training))
         same = exact_duplicates(training).to(training.device)
         others = nearest(
             training,

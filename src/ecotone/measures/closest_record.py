@@ -1,0 +1,179 @@
+"""Whether generated images have more training images for their nearest than chance would give them.
+
+Put the training set and the holdout into one pool. A generator that knows nothing of the training
+set in particular cannot tell which images of the pool were trained on: their labels are as good as
+any others. So the number of generated images whose nearest is a training image is compared with
+what other labels would give. That holds for every generator, however bad its images are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecotone.core.intervals import wilson
+from ecotone.core.readings import Reading
+from ecotone.core.seeds import generator
+from ecotone.measures.evidence import Evidence
+from ecotone.measures.neighbours import Neighbours
+
+__all__ = ["ClosestRecord", "closest_record", "closest_record_test"]
+
+PERMUTATIONS = 9999
+
+
+@dataclass(frozen=True)
+class ClosestRecord:
+    """What the pool's labels say.
+
+    Args:
+        share: of generated images whose nearest image of the pool is a training image; ties count
+            one half.
+        expected: the mean of that share over all labels.
+        effective: images that the share is worth, as those nearest to the same image of the pool
+            turn with its label together: n²/Σc².
+        n: generated images.
+        training: independent training images or groups of them, in the pool.
+        holdout: the same of the holdout.
+        p_value: chance of such a share or a larger one.
+        permutations: drawn for it.
+    """
+
+    share: float
+    expected: float
+    effective: int
+    n: int
+    training: int
+    holdout: int
+    p_value: float
+    permutations: int
+
+    @property
+    def leakage(self) -> tuple[float, float, float]:
+        """The share λ of images that owe it to the training set, with a 95 % interval.
+
+        share = λ + (1 − λ)·expected: λ of the images have a training image for their nearest
+        whatever the holdout holds, and the others by chance. Below 0 it is cut off.
+        """
+        low, high = wilson(self.share * self.effective, self.effective)
+        scaled = ((x - self.expected) / (1 - self.expected) for x in (self.share, low, high))
+        value, least, most = (min(1.0, max(0.0, x)) for x in scaled)
+        return value, least, most
+
+
+def closest_record_test(
+    neighbours: Neighbours,
+    *,
+    holdout_units: Int64[Tensor, " m"],
+    training_units: Int64[Tensor, " n"] | None = None,
+    seed: int = 0,
+    permutations: int = PERMUTATIONS,
+) -> ClosestRecord | None:
+    """Test that generated images are no nearer to training images than labels by chance make them.
+
+    S = Σ_u c_u·[u is trained on], c_u being the generated images whose nearest image of the pool
+    belongs to unit u. Under the null every choice of the training units among all is equally
+    likely; p = (1 + #{S* ≥ S})/(1 + B) (Phipson & Smyth 2010). Units are clusters of near
+    duplicates, or groups (patients, scenes) that only ever are on one side together: images alone
+    are not exchangeable where they come in groups.
+
+    It needs a split by chance: where the holdout differs from the training set by more (another
+    camera, other compression), the test sees that difference.
+
+    Args:
+        neighbours: of the generated images, with a holdout.
+        holdout_units: a number for each held-out image; those of one unit share theirs.
+        training_units: the same for training images; the clusters of ``neighbours`` where None.
+            A number on both sides is no link between them.
+        seed: for the permutations.
+        permutations: B, 1 or more.
+
+    Returns:
+        The test, or None without a holdout.
+
+    >>> from ecotone.measures import neighbours
+    >>> pool = torch.eye(40)
+    >>> found = neighbours(generated=pool[:20], training=pool[:20], holdout=pool[20:])
+    >>> test = closest_record_test(found, holdout_units=torch.arange(20))
+    >>> test.share, test.expected, test.p_value
+    (1.0, 0.5, 0.0001)
+    """
+    if neighbours.generated_to_holdout is None:
+        return None
+    own = neighbours.clusters if training_units is None else training_units
+    _, ours = np.unique(own.numpy(), return_inverse=True)
+    _, theirs = np.unique(holdout_units.numpy(), return_inverse=True)
+    n_training, n_holdout = int(ours.max()) + 1, int(theirs.max()) + 1
+    to_training = neighbours.generated.distance
+    to_holdout = neighbours.generated_to_holdout.distances[:, 0]
+    # Ties count one half on each side; doubled, all counts are whole.
+    training_halves = ((to_training < to_holdout).long() * 2 + (to_training == to_holdout)).numpy()
+    counts = np.zeros(n_training + n_holdout, dtype=np.int64)
+    np.add.at(counts, ours[neighbours.generated.index.numpy()], training_halves)
+    nearest_holdout = neighbours.generated_to_holdout.indices[:, 0].numpy()
+    np.add.at(counts, n_training + theirs[nearest_holdout], 2 - training_halves)
+    observed, n = int(counts[:n_training].sum()), len(to_training)
+    drawn = _drawn(counts, n_training, permutations, seed)
+    return ClosestRecord(
+        share=observed / (2 * n),
+        expected=n_training / len(counts),
+        effective=max(1, round(float(counts.sum()) ** 2 / float((counts**2).sum()))),
+        n=n,
+        training=n_training,
+        holdout=n_holdout,
+        p_value=(1 + int((drawn >= observed).sum())) / (1 + permutations),
+        permutations=permutations,
+    )
+
+
+def _drawn(
+    counts: NDArray[np.int64], chosen: int, permutations: int, seed: int
+) -> NDArray[np.int64]:
+    """Return the sums of the counts of units chosen by chance, so many at a time.
+
+    Units of one count are alike, so how many of each count are chosen is all there is to draw.
+    """
+    values, sizes = np.unique(counts, return_counts=True)
+    random = generator(seed, "closest record")
+    taken = random.multivariate_hypergeometric(sizes, chosen, size=permutations, method="marginals")
+    return taken @ values
+
+
+def closest_record(evidence: Evidence) -> dict[str, Reading]:
+    """Return the share of generated images that owe it to the training set that they are near it.
+
+    The share λ of :attr:`ClosestRecord.leakage`; ``how`` has the p-value. Held-out images count as
+    units by themselves, training images by cluster. Nothing without a holdout.
+    """
+    if evidence.holdout is None:
+        return {}
+    test = closest_record_test(
+        evidence.neighbours,
+        holdout_units=torch.arange(len(evidence.holdout)),
+        seed=evidence.seed,
+    )
+    assert test is not None
+    value, low, high = test.leakage
+    reading = Reading(
+        value,
+        n=test.n,
+        unit="share",
+        higher_is="more copying",
+        low=low,
+        high=high,
+        how={
+            "distance": "Euclidean",
+            "nearest_is_training_share": test.share,
+            "expected_share": test.expected,
+            "p_value": test.p_value,
+            "permutations": test.permutations,
+            "effective_images": test.effective,
+            "interval": "Wilson, at the images that are worth one with a label of its own",
+        },
+    )
+    return {"leakage_share": reading}
