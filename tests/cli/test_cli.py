@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,48 +12,8 @@ import pytest
 from PIL import Image
 
 import ecotone
-from ecotone.cli import main
+from command_line import Run, refused
 from tiny_study import write_study
-
-
-@dataclass
-class Ended:
-    """What a command left: its exit code and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process, which has its imports behind it."""
-
-    def run(*words: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["ecotone", *(str(word) for word in words)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        assert isinstance(code, int)
-        written = capfd.readouterr()
-        return Ended(code, str(written.out), str(written.err))
-
-    return run
-
-
-def refused(ended: Ended, told: str) -> None:
-    """One clear line, exit code 2, no traceback."""
-    assert ended.code == 2, ended
-    lines = ended.err.strip().splitlines()
-    assert len(lines) == 1, ended.err
-    assert lines[0].startswith("error: ")
-    assert told in lines[0]
 
 
 def test_help_needs_no_torch(run: Run) -> None:

@@ -76,3 +76,9 @@ def test_twice_the_samples_leak_what_is_foretold() -> None:
 
 def test_the_same_seed_gives_the_same_band() -> None:
     assert accumulation([2, 1, 1], 30, seed=4) == accumulation([2, 1, 1], 30, seed=4)
+
+
+def test_no_more_leak_than_there_are() -> None:
+    curve = accumulation([1] * 25, 500, seed=0, most=30)
+    assert max(curve.high) == curve.total == curve.total_high == 30
+    assert curve.unique[curve.observed] == 25

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ecotone.core.errors import ConfigError
 from ecotone.populations.base import Split
 from ecotone.populations.digits import Digits
-from ecotone.populations.duplicates import plant_copies, plant_duplicates
+from ecotone.populations.duplicates import plant_duplicates
 from ecotone.populations.gaussian import Gaussian
 
 
@@ -64,35 +64,6 @@ def test_duplicates_that_cannot_be_planted(exact: int, near: int, noise: float, 
     split = Gaussian(dimension=2).split(8, 2, seed=0)
     with pytest.raises(ConfigError, match=told):
         plant_duplicates(split, exact=exact, near=near, noise=noise, seed=0)
-
-
-@settings(max_examples=25, deadline=None)
-@given(share=st.floats(0, 1), n=st.integers(1, 40), seed=st.integers(0, 99))
-def test_the_share_of_copies_is_exact(share: float, n: int, seed: int) -> None:
-    training, fresh = torch.arange(1.0, 6.0)[:, None], -torch.arange(1.0, n + 1)[:, None]
-    planted = plant_copies(generated=fresh, training=training, share=share, seed=seed)
-    copied = (planted.images > 0).flatten()
-    assert int(copied.sum()) == round(share * n)
-    assert copied.nonzero().flatten().tolist() == planted.rows.tolist()
-    assert torch.equal(planted.images[planted.rows], training[planted.sources])
-    assert torch.equal(planted.images[~copied], fresh[~copied])
-    assert (fresh < 0).all()  # what came in is untouched
-
-
-def test_near_copies_lie_by_their_sources() -> None:
-    training = Digits().draw(50, seed=0)
-    planted = plant_copies(
-        generated=torch.zeros(200, 1, 8, 8), training=training, share=1.0, seed=0, noise=0.1
-    )
-    difference = planted.images - training[planted.sources]
-    assert float(difference.std()) == pytest.approx(0.1, rel=0.03)
-
-
-@pytest.mark.parametrize(("share", "noise"), [(1.5, 0.0), (-0.1, 0.0), (0.5, -1.0)])
-def test_shares_and_noise_out_of_range(share: float, noise: float) -> None:
-    items = torch.zeros(4, 2)
-    with pytest.raises(ConfigError, match=r"is not a share|out of range"):
-        plant_copies(generated=items, training=items, share=share, seed=0, noise=noise)
 
 
 def test_the_same_seed_plants_the_same() -> None:

@@ -1,4 +1,4 @@
-"""The command line: ``ecotone study``, ``report``, ``export`` and ``list``."""
+"""The command line: ``ecotone audit``, ``study``, ``report``, ``export`` and ``list``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ecotone import __version__
+from ecotone.cli.audit import audit
 from ecotone.core.errors import EcotoneError, RecordError
 
 __all__ = ["app", "main"]
@@ -42,6 +43,9 @@ def _version(asked: bool) -> bool:
         typer.echo(f"ecotone {__version__}")
         raise typer.Exit
     return asked
+
+
+app.command()(audit)
 
 
 @app.callback()
@@ -136,9 +140,11 @@ def study(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder of a study or an audit.")
+    ],
 ) -> None:
-    """Write DIR/report.html from a study's records."""
+    """Write DIR/report.html from the records of a study or an audit."""
     _write_report(folder)
 
 

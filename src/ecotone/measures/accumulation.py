@@ -7,7 +7,7 @@ up, ever fewer of them new. So the estimators are those of species richness.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,7 +98,9 @@ def leakable(counts: Sequence[int], n: int) -> tuple[float, float, float]:
     return seen + unseen, seen + unseen / spread, seen + unseen * spread
 
 
-def accumulation(counts: Sequence[int], n: int, *, seed: int, points: int = 8) -> Accumulation:
+def accumulation(
+    counts: Sequence[int], n: int, *, seed: int, most: float = math.inf, points: int = 8
+) -> Accumulation:
     """Return the curve of different images leaked, up to twice the samples drawn.
 
     Intervals are by a bootstrap of the counts and of as many unseen images as are estimated, which
@@ -108,6 +110,7 @@ def accumulation(counts: Sequence[int], n: int, *, seed: int, points: int = 8) -
         counts: copies of each training image leaked, 1 or more each; may be empty.
         n: samples drawn, 1 or more.
         seed: for the bootstrap.
+        most: different images that there are to leak, which no estimate exceeds.
         points: of the curve up to n; as many again beyond.
 
     >>> curve = accumulation([5, 1, 1, 1], 40, seed=0)
@@ -122,11 +125,17 @@ def accumulation(counts: Sequence[int], n: int, *, seed: int, points: int = 8) -
     )
     spread = drawn.std(axis=0, ddof=1) if len(found) else np.zeros(len(sizes))
     total, total_low, total_high = leakable(counts, n)
+    halves = [1.96 * float(error) for error in spread]
+
+    def within(numbers: Iterable[float]) -> tuple[float, ...]:
+        return tuple(min(max(0.0, number), most) for number in numbers)
+
+    total, total_low, total_high = within((total, total_low, total_high))
     return Accumulation(
         samples=tuple(sizes),
-        unique=tuple(values),
-        low=tuple(max(0.0, float(v - 1.96 * s)) for v, s in zip(values, spread, strict=True)),
-        high=tuple(float(v + 1.96 * s) for v, s in zip(values, spread, strict=True)),
+        unique=within(values),
+        low=within(value - half for value, half in zip(values, halves, strict=True)),
+        high=within(value + half for value, half in zip(values, halves, strict=True)),
         observed=sizes.index(n),
         total=total,
         total_low=total_low,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float64, Int64, Shaped
 from torch import Tensor
 
-from ecotone.measures.search import TopK, nearest
+from ecotone.measures.search import Search, TopK, nearest
 
 __all__ = ["LISTED", "Proximity", "proximity"]
 
@@ -42,6 +42,7 @@ def proximity(
     kinds: Int64[Tensor, " m"],
     listed: TopK,
     among: bool = False,
+    search: Search = nearest,
 ) -> Proximity:
     """Return the nearest reference of each image, and the nearest of another kind.
 
@@ -52,6 +53,8 @@ def proximity(
         listed: some of the nearest references of each image.
         among: whether the images are the references themselves and, in ``listed``, passed over;
             then an image is never its own neighbour.
+        search: finds nearest references where the list holds one kind alone; that which the list
+            is from.
 
     >>> import torch
     >>> points = torch.tensor([[0.0], [0.1], [5.0]])
@@ -73,7 +76,7 @@ def proximity(
     rest = (~other.any(dim=1)).nonzero()[:, 0]
     if len(rest):
         device = references.device
-        found = nearest(
+        found = search(
             images[rest.to(images.device)],
             references,
             2 if among else 1,

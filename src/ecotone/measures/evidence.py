@@ -13,7 +13,7 @@ from ecotone.denoisers import Denoiser
 from ecotone.features import FeatureSpace
 from ecotone.measures.neighbours import Neighbours
 from ecotone.measures.probe import Answers, Probe, levels
-from ecotone.measures.search import TopK, nearest
+from ecotone.measures.search import Search, TopK, nearest
 
 __all__ = ["Evidence"]
 
@@ -36,6 +36,7 @@ class Evidence:
         seed: for subsets and noise.
         device: where the denoiser takes its input; None for where the images are.
         probe: noisy images to ask the denoiser about; those of the seed where None.
+        search: how nearest images are found, the one that ``neighbours`` were found by.
     """
 
     generated: Shaped[Tensor, " samples *shape"]
@@ -48,6 +49,7 @@ class Evidence:
     seed: int
     device: torch.device | str | None = None
     probe: Probe | None = None
+    search: Search = nearest
 
     @cached_property
     def asked(self) -> tuple[Probe, Answers] | None:
@@ -73,7 +75,7 @@ class Evidence:
         """
 
         def found(name: str, images: Tensor) -> TopK:
-            listed = nearest(images, self.generated, 1, names=(name, "generated images"))
+            listed = self.search(images, self.generated, 1, names=(name, "generated images"))
             return TopK(listed.distances.cpu(), listed.indices.cpu())
 
         training = found("training images", self.training)

@@ -19,7 +19,7 @@ from torch import Tensor
 from ecotone.core.errors import DataError
 from ecotone.measures.distinct import LISTED, Proximity, proximity
 from ecotone.measures.duplicates import exact_duplicates, near_duplicates
-from ecotone.measures.search import Progress, TopK, nearest
+from ecotone.measures.search import Progress, Search, TopK, nearest
 
 __all__ = ["GAP_RATIO", "Neighbours", "Reference", "neighbours"]
 
@@ -65,6 +65,8 @@ class Reference:
         holdout: (m, *shape) of the same type, never trained on; or None.
         listed: how many nearest training images of each image to list, for measures that look at
             more than the nearest two; all where there are fewer.
+        search: how nearest images are found, which says what a distance is; all pairs where not
+            said.
         progress: called with the pairs of each search done and to do.
 
     Raises:
@@ -85,9 +87,10 @@ class Reference:
         training: Shaped[Tensor, "training ..."],
         holdout: Shaped[Tensor, "holdout ..."] | None = None,
         listed: int = LISTED,
+        search: Search = nearest,
         progress: Progress | None = None,
     ) -> None:
-        self._training, self._holdout = training, holdout
+        self._training, self._holdout, self._search = training, holdout, search
         if training.ndim < 2 or not training.numel():
             raise DataError(
                 f"the training images are empty: their shape is {tuple(training.shape)}",
@@ -95,7 +98,7 @@ class Reference:
             )
         self._listed = min(listed, len(training))
         same = exact_duplicates(training).to(training.device)
-        others = nearest(
+        others = search(
             training,
             training,
             self._listed,
@@ -105,7 +108,7 @@ class Reference:
         )
         to_training = None
         if holdout is not None:
-            to_training = nearest(
+            to_training = search(
                 holdout,
                 training,
                 self._listed,
@@ -143,7 +146,7 @@ class Reference:
         Raises:
             DataError: for an empty set, values that are not finite, another shape or type.
         """
-        to_training = nearest(
+        to_training = self._search(
             generated,
             self._training,
             self._listed,
@@ -152,7 +155,7 @@ class Reference:
         )
         to_holdout = None
         if self._holdout is not None:
-            found = nearest(
+            found = self._search(
                 generated,
                 self._holdout,
                 1,
@@ -182,7 +185,9 @@ class Reference:
         return GAP_RATIO * median, f"{GAP_RATIO:.3g} × median nearest distance, {source}"
 
     def _proximity(self, images: Tensor, listed: TopK) -> Proximity:
-        return proximity(images, self._training, kinds=self.clusters, listed=listed)
+        return proximity(
+            images, self._training, kinds=self.clusters, listed=listed, search=self._search
+        )
 
     def _among_training(self, others: TopK, same: Tensor) -> Proximity:
         """Find the nearest other training image of each, exact duplicates among them."""
@@ -201,7 +206,12 @@ class Reference:
         places = (torch.arange(indices.shape[1]) + start).clamp_max(indices.shape[1] - 1)
         listed = TopK(distances.gather(1, places), indices.gather(1, places))
         return proximity(
-            self._training, self._training, kinds=self.clusters, listed=listed, among=True
+            self._training,
+            self._training,
+            kinds=self.clusters,
+            listed=listed,
+            among=True,
+            search=self._search,
         )
 
 

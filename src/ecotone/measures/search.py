@@ -9,7 +9,7 @@ of float64 differences with every reference, ties going to the lower index.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float64, Int64, Shaped
@@ -31,7 +31,7 @@ from ecotone.measures.tiles import (
     settle,
 )
 
-__all__ = ["Labels", "Pairs", "Progress", "TopK", "nearest", "within"]
+__all__ = ["Labels", "Pairs", "Progress", "Search", "TopK", "nearest", "within"]
 
 Progress = Callable[[int, int], None]
 """Called with the pairs of images done and to do."""
@@ -61,6 +61,24 @@ class Pairs(NamedTuple):
     rows: Int64[Tensor, " pairs"]
     columns: Int64[Tensor, " pairs"]
     distances: Float64[Tensor, " pairs"]
+
+
+@runtime_checkable
+class Search(Protocol):
+    """Finds the nearest references of many queries; :func:`nearest` says what it is given."""
+
+    def __call__(
+        self,
+        queries: Tensor,
+        references: Tensor,
+        k: int,
+        *,
+        passing_over: Labels | None = None,
+        progress: Progress | None = None,
+        names: tuple[str, str] = ...,
+    ) -> TopK:
+        """Return distances and indices, (queries, k), nearest first."""
+        ...
 
 
 def nearest(

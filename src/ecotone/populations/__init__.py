@@ -12,8 +12,9 @@ from ecotone.core.registry import Registry
 
 if TYPE_CHECKING:
     from ecotone.populations.base import FiniteData, Population, Split
-    from ecotone.populations.duplicates import PlantedCopies, plant_copies, plant_duplicates
+    from ecotone.populations.duplicates import plant_duplicates
     from ecotone.populations.exact import ExactPopulation
+    from ecotone.populations.planted import PlantedCopies, plant_copies
 
 __all__ = [
     "POPULATIONS",
@@ -42,8 +43,9 @@ POPULATIONS: Registry[Population] = Registry(
 
 _HOMES = {
     "base": ("FiniteData", "Population", "Split"),
-    "duplicates": ("PlantedCopies", "plant_copies", "plant_duplicates"),
+    "duplicates": ("plant_duplicates",),
     "exact": ("ExactPopulation",),
+    "planted": ("PlantedCopies", "plant_copies"),
 }
 
 

@@ -1,19 +1,17 @@
-"""Copies planted on purpose, so that a measure of copying can be held against the truth."""
+"""Duplicates planted among training items, so that what they do can be studied."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
 
 from ecotone.core.errors import ConfigError
 from ecotone.core.seeds import generator, normal, sample_seeds
 from ecotone.populations.base import Split
 
-__all__ = ["PlantedCopies", "plant_copies", "plant_duplicates"]
+__all__ = ["plant_duplicates"]
 
 
 def plant_duplicates(
@@ -52,82 +50,19 @@ def plant_duplicates(
             f"cannot plant {exact} exact and {near} near duplicates among {split.n} training items",
             hint=f"give counts of 0 or more that add up to {split.n // 2} or less",
         )
-    _check_noise(noise, needed=near > 0)
+    if not 0 <= noise < math.inf or (near > 0 and noise == 0):
+        raise ConfigError(
+            f"noise = {noise} is out of range for near duplicates",
+            hint="give a standard deviation above 0" if near else "give 0 or more",
+        )
     order = generator(seed, "duplicates").permutation(split.n)
     sources, places = order[:planted], order[planted : 2 * planted]
     training = split.training.clone()
     training[torch.from_numpy(places)] = split.training[torch.from_numpy(sources)]
-    training[torch.from_numpy(places[exact:])] += noise * _noise(split.training, near, seed)
+    drawn = normal(sample_seeds(near, seed, "copy noise"), training.shape[1:], dtype=training.dtype)
+    training[torch.from_numpy(places[exact:])] += noise * drawn
     ids, pairs = list(split.training_ids), []
     for rank, (source, place) in enumerate(zip(sources, places, strict=True)):
         ids[place] = f"{split.training_ids[source]}+{'exact' if rank < exact else 'near'}"
         pairs.append((ids[place], split.training_ids[source]))
     return replace(split, training=training, training_ids=tuple(ids)), tuple(pairs)
-
-
-@dataclass(frozen=True, eq=False)
-class PlantedCopies:
-    """Images of which some are known to be copies.
-
-    Args:
-        images: all of them, in the order they came in.
-        rows: which of the images are copies, ascending.
-        sources: which training item each of those is a copy of.
-    """
-
-    images: Float[Tensor, " n *shape"]
-    rows: Int64[Tensor, " copies"]
-    sources: Int64[Tensor, " copies"]
-
-
-def plant_copies(
-    *,
-    generated: Float[Tensor, " n *shape"],
-    training: Float[Tensor, " t *shape"],
-    share: float,
-    seed: int,
-    noise: float = 0.0,
-) -> PlantedCopies:
-    """Replace a share of generated images by copies of training items drawn with replacement.
-
-    round(share · n) images, chosen at random, are replaced. A copy is its source plus
-    noise · N(0, I), not clipped.
-
-    Args:
-        generated: images to replace some of.
-        training: items to copy.
-        share: of images to replace, between 0 and 1.
-        seed: chooses images and items, and draws the noise.
-        noise: standard deviation added to each copy, 0 or more.
-
-    Raises:
-        ConfigError: for a share or noise out of range.
-
-    >>> planted = plant_copies(
-    ...     generated=torch.zeros(10, 2), training=torch.ones(3, 2), share=0.3, seed=0
-    ... )
-    >>> int(planted.images.sum(1).count_nonzero()), len(planted.rows)
-    (3, 3)
-    """
-    if not 0 <= share <= 1:
-        raise ConfigError(f"share = {share} is not a share", hint="give a number from 0 to 1")
-    _check_noise(noise, needed=False)
-    copies = round(share * len(generated))
-    random = generator(seed, "copies")
-    rows = torch.from_numpy(random.permutation(len(generated))[:copies]).sort().values
-    sources = torch.from_numpy(random.integers(len(training), size=copies))
-    images = generated.clone()
-    images[rows] = (training[sources] + noise * _noise(training, copies, seed)).to(images.dtype)
-    return PlantedCopies(images, rows, sources)
-
-
-def _noise(like: Tensor, n: int, seed: int) -> Tensor:
-    return normal(sample_seeds(n, seed, "copy noise"), like.shape[1:], dtype=like.dtype)
-
-
-def _check_noise(noise: float, *, needed: bool) -> None:
-    if not 0 <= noise < math.inf or (needed and noise == 0):
-        raise ConfigError(
-            f"noise = {noise} is out of range for near copies",
-            hint="give a standard deviation above 0" if needed else "give 0 or more",
-        )

@@ -1,0 +1,262 @@
+"""The tests that a verdict rests on, each with its level, and what they could have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from ecotone.auditing.planning import Needed, detectable_share, images_needed
+from ecotone.core.alarm import copying_p_value
+from ecotone.measures.closest_record import closest_record_test
+from ecotone.measures.exceedance import exceedance
+from ecotone.measures.membership import membership_test
+from ecotone.measures.neighbours import GAP_RATIO, Neighbours
+from ecotone.measures.scores import Scores, copy_scores
+
+__all__ = ["Finding", "Reach", "Side", "against_halves", "against_holdout", "reach"]
+
+Kind = Literal["copies", "overfitting"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One test of the audit.
+
+    Args:
+        name: of the test.
+        kind: what it shows where it is significant.
+        question: that it answers, in a sentence.
+        p_value: chance of what was seen, or more, if the generator were honest.
+        level: it is significant at or below; the audit's level shared among its tests (Bonferroni).
+        seen: what was counted, in words.
+    """
+
+    name: str
+    kind: Kind
+    question: str
+    p_value: float
+    level: float
+    seen: str
+
+    @property
+    def significant(self) -> bool:
+        """Whether it shows what it is for."""
+        return self.p_value <= self.level
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Generated images held against a training set (or half of one) and against images outside it.
+
+    Args:
+        neighbours: of the generated images, with those outside in the holdout's place.
+    """
+
+    neighbours: Neighbours
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """Scores of generated images, and of those outside."""
+        return copy_scores(self.neighbours)
+
+    @property
+    def copies(self) -> tuple[int, int, int, int] | None:
+        """Copies by the gap ratio among how many generated images, and among how many outside.
+
+        None where all training images are near duplicates of one another.
+        """
+        scores = self.scores.get("gap_ratio")
+        if scores is None or scores.holdout is None:
+            return None
+        generated, outside = scores.generated < GAP_RATIO, scores.holdout < GAP_RATIO
+        return int(generated.sum()), len(generated), int(outside.sum()), len(outside)
+
+
+def against_holdout(
+    side: Side,
+    *,
+    training_to_generated: Float64[Tensor, " n"],
+    holdout_to_generated: Float64[Tensor, " m"],
+    training_units: Int64[Tensor, " n"],
+    holdout_units: Int64[Tensor, " m"],
+    level: float,
+    seed: int,
+) -> tuple[Finding, ...]:
+    """Return the tests of generated images against a training set and a holdout.
+
+    Args:
+        side: the neighbours of the generated images.
+        training_to_generated: distance of each training image to the nearest generated one.
+        holdout_to_generated: the same of each held-out image.
+        training_units: a number for each training image; near duplicates and groups share theirs.
+        holdout_units: the same of held-out images.
+        level: chance of any false finding, shared among the tests.
+        seed: for permutations.
+    """
+    record = closest_record_test(
+        side.neighbours, training_units=training_units, holdout_units=holdout_units, seed=seed
+    )
+    assert record is not None
+    # One distance a unit, as images of a unit are near to the same generated ones.
+    member = membership_test(
+        training=nearest_of(training_units, training_to_generated),
+        holdout=nearest_of(holdout_units, holdout_to_generated),
+    )
+    tests = [
+        *_copies(side),
+        *_standing_out(side),
+        (
+            "closest_record",
+            "overfitting",
+            "Is the nearest real image more often one that was trained on than chance has it?",
+            record.p_value,
+            f"{100 * record.share:.3g} % of generated images have a training image for their nearest; "
+            f"labels dealt by chance would give {100 * record.expected:.3g} %",
+        ),
+        (
+            "membership",
+            "overfitting",
+            "Are training images nearer to the generated ones than held-out images are?",
+            member.p_value,
+            f"a training image is the nearer one in {100 * member.auc:.3g} % of pairs (AUC)",
+        ),
+    ]
+    return _at(tests, level)
+
+
+def against_halves(first: Side, second: Side, *, level: float) -> tuple[Finding, ...]:
+    """Return the tests that need no holdout: each half of the training set stands in for one.
+
+    An image of one half is to the other half what a held-out image would be. Copies of it are
+    found against its own half. Each test is made twice, and counts twice the smaller p-value.
+    That the generator knows both halves makes this weaker: nothing here can tell a generator that
+    is near to the training set as a whole from one that is near to the population.
+
+    Args:
+        first: generated images against one half, the other in the holdout's place.
+        second: the halves exchanged.
+        level: chance of any false finding, shared among the tests.
+    """
+    tests = []
+    for one, other in zip(
+        [*_copies(first), *_standing_out(first)],
+        [*_copies(second), *_standing_out(second)],
+        strict=True,
+    ):
+        name, kind, question, p_value, seen = min(one, other, key=lambda test: test[3])
+        both = min(1.0, 2 * p_value)
+        tests.append((name, kind, question, both, f"{seen}, in the half that shows more"))
+    return _at(tests, level)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the test of copies could have seen.
+
+    Args:
+        share: the smallest share of copies seen with a chance of 95 %; None where none would be.
+        needed: images for the share that is to be seen, where ``share`` is None or above it; None
+            where no number would do.
+    """
+
+    share: float | None
+    needed: Needed | None
+
+
+def reach(sides: Sequence[Side], *, asked: float, level: float, tests: int) -> Reach | None:
+    """Return what share of verbatim copies the audit could have seen.
+
+    With two sides (halves) each holds half of the copied images and is tested at half the level.
+
+    Args:
+        sides: one, or the two halves.
+        asked: share that is to be seen.
+        level: chance of any false finding.
+        tests: that it is shared among.
+
+    Returns:
+        The reach; None where there is no telling copies, all training images being duplicates.
+    """
+    of_one = level / tests / len(sides)
+    shares, needed = [], []
+    for side in sides:
+        counts = side.copies
+        if counts is None:
+            return None
+        _, n, floor, m = counts
+        seen = detectable_share(n, floor, m, of_one)
+        shares.append(None if seen is None else min(1.0, seen * len(sides)))
+        if seen is None or seen * len(sides) > asked:
+            needed.append(
+                images_needed(asked / len(sides), n=n, floor_copied=floor, m=m, level=of_one)
+            )
+    worst = None if None in shares else max(share for share in shares if share is not None)
+    enough = [need for need in needed if need is not None]
+    if len(enough) < len(needed) or not needed:
+        return Reach(worst, None)
+    return Reach(
+        worst,
+        Needed(max(e.generated for e in enough), max(e.holdout for e in enough)),
+    )
+
+
+def nearest_of(
+    units: Int64[Tensor, " n"], distances: Float64[Tensor, " n"]
+) -> Float64[Tensor, " units"]:
+    """Return the smallest distance of each unit.
+
+    >>> nearest_of(torch.tensor([7, 3, 7]), torch.tensor([2.0, 5.0, 1.0]).double()).tolist()
+    [5.0, 1.0]
+    """
+    _, place = units.unique(return_inverse=True)
+    least = torch.full((int(place.max()) + 1,), torch.inf, dtype=torch.float64)
+    return least.scatter_reduce(0, place, distances, "amin")
+
+
+_Raw = tuple[str, Kind, str, float, str]
+
+
+def _copies(side: Side) -> list[_Raw]:
+    counts = side.copies
+    if counts is None:
+        return []
+    copied, n, floor, m = counts
+    return [
+        (
+            "gap_ratio",
+            "copies",
+            "Are more generated than held-out images three times nearer to one training image "
+            "than to any other?",
+            copying_p_value(copied, n, floor, m),
+            f"{copied:,} of {n:,} generated images are, and {floor:,} of {m:,} others",
+        )
+    ]
+
+
+def _standing_out(side: Side) -> list[_Raw]:
+    scores = side.scores.get("gap_ratio")
+    if scores is None or scores.holdout is None:
+        return []
+    found = exceedance(generated=scores.generated, holdout=scores.holdout)
+    return [
+        (
+            "gap_ratio_quantile",
+            "overfitting",
+            "Does one training image stand out as the nearest more often than for held-out images?",
+            found.p_value,
+            f"{found.count:,} of {found.n:,} generated images are below the gap ratio "
+            f"{found.threshold:.3g}, as {found.rank - 1:,} of {found.m:,} others are",
+        )
+    ]
+
+
+def _at(tests: Sequence[_Raw], level: float) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(name, kind, question, p_value, level / len(tests), seen)
+        for name, kind, question, p_value, seen in tests
+    )

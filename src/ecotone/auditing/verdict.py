@@ -1,0 +1,119 @@
+"""One sentence: what the tests say together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ecotone.auditing.findings import Finding, Reach
+from ecotone.core.readings import Reading
+
+__all__ = ["Outcome", "Verdict", "decide"]
+
+
+class Outcome(Enum):
+    """What an audit ends with, and the exit code that says so."""
+
+    NONE = "none"
+    COPIES = "copies"
+    OVERFITS = "overfits"
+    TOO_FEW = "too_few"
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command line: 0 no evidence, 1 copies, 3 too few to tell, 4 overfits."""
+        return {"none": 0, "copies": 1, "too_few": 3, "overfits": 4}[self.value]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome and its sentence."""
+
+    outcome: Outcome
+    sentence: str
+
+
+def decide(
+    findings: Sequence[Finding],
+    *,
+    copied: Reading | None,
+    reach: Reach | None,
+    asked: float,
+    halves: bool,
+    outside: int,
+) -> Verdict:
+    """Return what the tests say together.
+
+    Copies are found where the test of copies is significant; the generator overfits where another
+    one is. Where none is, either a share of ``asked`` would have been seen, or the images are too
+    few to tell.
+
+    Args:
+        findings: the tests.
+        copied: share of generated images that are copies by the gap ratio.
+        reach: what the test of copies could have seen.
+        asked: share of copies that is to be seen.
+        halves: whether halves of the training set stood in for a holdout.
+        outside: held-out images there are, or training images in a half.
+    """
+    weaker = ", by the training set alone, which is weaker than a holdout" if halves else ""
+    for kind, outcome in (("copies", Outcome.COPIES), ("overfitting", Outcome.OVERFITS)):
+        shown = [f for f in findings if f.kind == kind and f.significant]
+        if not shown:
+            continue
+        strongest = min(shown, key=lambda finding: finding.p_value)
+        if outcome is Outcome.COPIES and copied is not None:
+            told = f"Copies found: {_share(copied)} of the generated images are copies"
+        else:
+            told = "The generator overfits, without verbatim copies in evidence"
+        return Verdict(outcome, f"{told} ({_p(strongest.p_value)}{weaker}).")
+    if reach is None:
+        return Verdict(
+            Outcome.TOO_FEW,
+            "Too few to tell: all training images are near duplicates of one another, so that no "
+            "copy stands out; give other training images.",
+        )
+    if reach.share is not None and reach.share <= asked:
+        return Verdict(
+            Outcome.NONE,
+            f"No evidence of copying: a share of verbatim copies above {_percent(reach.share)} would "
+            f"have been seen{weaker}.",
+        )
+    return Verdict(
+        Outcome.TOO_FEW, f"Too few to tell: {_needed(reach, asked, outside, halves)}{weaker}."
+    )
+
+
+def _needed(reach: Reach, asked: float, outside: int, halves: bool) -> str:
+    seen = (
+        "no share of copies would surely be seen"
+        if reach.share is None
+        else f"only a share of copies above {_percent(reach.share)} would surely be seen"
+    )
+    if reach.needed is None:
+        return f"{seen}, and more generated images would not change that; give a larger holdout"
+    give = f"give at least {reach.needed.generated:,} generated images"
+    if reach.needed.holdout > outside:
+        kind = (
+            f"{2 * reach.needed.holdout:,} training"
+            if halves
+            else f"{reach.needed.holdout:,} held-out"
+        )
+        give += f" and {kind} images"
+    return f"{seen}; {give} to see {_percent(asked)}"
+
+
+def _share(reading: Reading) -> str:
+    assert reading.low is not None
+    assert reading.high is not None
+    low, high = _percent(reading.low), _percent(reading.high)
+    return f"{_percent(reading.value)} ({low} to {high})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.2g}" if value >= 1e-300 else "p < 1e-300"

@@ -1,0 +1,122 @@
+"""Every way to tell copying from none, as a number and, where there is one, a test.
+
+The benchmark of planted copies holds them all against the truth; the audit asks those that it shows
+to see most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+
+from ecotone.core.alarm import copying_p_value
+from ecotone.measures.authenticity import authenticity_ratios
+from ecotone.measures.closest_record import closest_record_test
+from ecotone.measures.data_copying import data_copying_of
+from ecotone.measures.evidence import Evidence
+from ecotone.measures.exceedance import exceedance
+from ecotone.measures.membership import membership_test
+from ecotone.measures.neighbours import GAP_RATIO
+from ecotone.measures.scores import copy_scores
+
+__all__ = ["DETECTORS", "Detection", "Detector"]
+
+
+class Detection(NamedTuple):
+    """What one detector says of one set of generated images."""
+
+    statistic: float
+    """The higher, the more copying."""
+    p_value: float | None
+    """Chance of so much or more from an honest generator; None where the measure has no test."""
+
+
+Detector = Callable[[Evidence], Detection | None]
+"""Returns None where it has nothing to go by, such as a holdout."""
+
+
+def gap_ratio(evidence: Evidence) -> Detection | None:
+    """Copies by the gap ratio 1/3, more among generated than among held-out images (Fisher)."""
+    scores = copy_scores(evidence.neighbours).get("gap_ratio")
+    if scores is None or scores.holdout is None:
+        return None
+    return _fisher(scores.generated < GAP_RATIO, scores.holdout < GAP_RATIO)
+
+
+def calibrated(evidence: Evidence) -> Detection | None:
+    """Copies by the calibrated distance, more among generated than held-out images (Fisher)."""
+    scores = copy_scores(evidence.neighbours).get("calibrated")
+    if scores is None or scores.holdout is None:
+        return None
+    return _fisher(scores.generated < 1, scores.holdout < 1)
+
+
+def authenticity(evidence: Evidence) -> Detection | None:
+    """Images that are not authentic, more among generated than among held-out ones (Fisher)."""
+    ratios = authenticity_ratios(evidence.neighbours)
+    if ratios is None or ratios.holdout is None:
+        return None
+    return _fisher(ratios.generated <= 1, ratios.holdout <= 1)
+
+
+def data_copying(evidence: Evidence) -> Detection | None:
+    """Generated images nearer to the training set than held-out ones, cell by cell (C_T)."""
+    found = data_copying_of(evidence)
+    return None if found is None else Detection(-found.statistic, found.p_value)
+
+
+def _fisher(generated: torch.Tensor, holdout: torch.Tensor) -> Detection:
+    copied, n, floor, m = int(generated.sum()), len(generated), int(holdout.sum()), len(holdout)
+    return Detection(copied / n - floor / m, copying_p_value(copied, n, floor, m))
+
+
+def _beyond(score: str) -> Detector:
+    def detector(evidence: Evidence) -> Detection | None:
+        scores = copy_scores(evidence.neighbours).get(score)
+        if scores is None or scores.holdout is None:
+            return None
+        found = exceedance(generated=scores.generated, holdout=scores.holdout)
+        return Detection(found.count / found.n, found.p_value)
+
+    detector.__doc__ = f"Images whose {score} is below the holdout's 1 % quantile (exact test)."
+    return detector
+
+
+def closest_record(evidence: Evidence) -> Detection | None:
+    """Images nearer to the training set than labels by chance make them (permutation test)."""
+    if evidence.holdout is None:
+        return None
+    test = closest_record_test(
+        evidence.neighbours,
+        holdout_units=torch.arange(len(evidence.holdout)),
+        seed=evidence.seed,
+    )
+    return None if test is None else Detection(test.share - test.expected, test.p_value)
+
+
+def membership(evidence: Evidence) -> Detection | None:
+    """Training images nearer to generated ones than held-out images are (Mann–Whitney)."""
+    of_training, of_holdout = evidence.to_generated
+    if of_holdout is None:
+        return None
+    found = membership_test(
+        training=of_training.distances[:, 0], holdout=of_holdout.distances[:, 0]
+    )
+    return Detection(found.auc, found.p_value)
+
+
+DETECTORS: Mapping[str, Detector] = {
+    "gap_ratio": gap_ratio,
+    "calibrated": calibrated,
+    "authenticity": authenticity,
+    "distance_quantile": _beyond("distance"),
+    "gap_ratio_quantile": _beyond("gap_ratio"),
+    "calibrated_quantile": _beyond("calibrated"),
+    "authenticity_quantile": _beyond("authenticity"),
+    "closest_record": closest_record,
+    "membership": membership,
+    "data_copying": data_copying,
+}
+"""Every detector by name."""

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from ecotone.auditing.findings import (
+    Finding,
+    Side,
+    against_halves,
+    against_holdout,
+    nearest_of,
+    reach,
+)
+from ecotone.measures import nearest, neighbours
+
+
+def cloud(n: int, seed: int, d: int = 12) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def findings_of(generated: Tensor, training: Tensor, holdout: Tensor) -> dict[str, Finding]:
+    found = neighbours(generated=generated, training=training, holdout=holdout)
+    findings = against_holdout(
+        Side(found),
+        training_to_generated=nearest(training, generated, 1).distances[:, 0],
+        holdout_to_generated=nearest(holdout, generated, 1).distances[:, 0],
+        training_units=torch.arange(len(training)),
+        holdout_units=torch.arange(len(holdout)),
+        level=0.05,
+        seed=0,
+    )
+    return {finding.name: finding for finding in findings}
+
+
+def test_copies_are_significant_in_all_of_them() -> None:
+    training, holdout = cloud(150, 0), cloud(150, 1)
+    found = findings_of(training[:100], training, holdout)
+    assert all(finding.significant for finding in found.values())
+    assert found["gap_ratio"].kind == "copies"
+    assert "100 of 100" in found["gap_ratio"].seen
+
+
+def test_the_level_is_shared_among_the_tests() -> None:
+    found = findings_of(cloud(60, 3), cloud(80, 0), cloud(80, 1))
+    assert {finding.level for finding in found.values()} == {0.05 / len(found)}
+    assert len(found) == 4
+
+
+def test_nearness_without_standing_out_is_overfitting_not_copying() -> None:
+    training, holdout = cloud(200, 0, 60), cloud(200, 1, 60)
+    # Halfway to a training image: nearer than any other image, yet far from a third of the way.
+    generated = 0.5 * training + 0.5 * cloud(200, 2, 60)
+    found = findings_of(generated, training, holdout)
+    assert not found["gap_ratio"].significant
+    assert found["closest_record"].significant
+
+
+def test_halves_see_copies_of_either_and_count_twice() -> None:
+    training = cloud(120, 0)
+    first, second = training[:60], training[60:]
+    for copied in (first, second):
+        sides = [
+            Side(neighbours(generated=copied, training=one, holdout=other))
+            for one, other in ((first, second), (second, first))
+        ]
+        found = {finding.name: finding for finding in against_halves(*sides, level=0.05)}
+        assert set(found) == {"gap_ratio", "gap_ratio_quantile"}
+        assert all(finding.significant for finding in found.values())
+    honest = [
+        Side(neighbours(generated=cloud(50, 9), training=one, holdout=other))
+        for one, other in ((first, second), (second, first))
+    ]
+    assert not any(finding.significant for finding in against_halves(*honest, level=0.05))
+
+
+def test_the_reach_of_halves_is_shorter_than_that_of_a_holdout() -> None:
+    pool, generated = cloud(400, 0), cloud(400, 1)
+    whole = Side(neighbours(generated=generated, training=pool[:200], holdout=pool[200:]))
+    alone = reach([whole], asked=0.05, level=0.05, tests=4)
+    both = reach([whole, whole], asked=0.05, level=0.05, tests=4)
+    assert alone is not None
+    assert both is not None
+    assert alone.share is not None
+    assert both.share is not None
+    assert alone.share < both.share
+
+
+def test_few_images_reach_nothing_and_say_what_would() -> None:
+    side = Side(neighbours(generated=cloud(3, 0), training=cloud(50, 1), holdout=cloud(3, 2)))
+    found = reach([side], asked=0.05, level=0.05, tests=4)
+    assert found is not None
+    assert found.share is None
+    assert found.needed is not None
+    assert found.needed.generated > 3
+    assert found.needed.holdout > 3
+
+
+def test_a_training_set_of_one_image_has_no_reach() -> None:
+    copies = torch.ones(4, 3, dtype=torch.float64)
+    side = Side(neighbours(generated=cloud(5, 0, 3), training=copies, holdout=cloud(5, 1, 3)))
+    assert side.copies is None
+    assert reach([side], asked=0.05, level=0.05, tests=4) is None
+
+
+@pytest.mark.parametrize("units", [[0, 0, 1], [5, 5, 2]])
+def test_a_unit_is_as_near_as_its_nearest(units: list[int]) -> None:
+    found = nearest_of(torch.tensor(units), torch.tensor([3.0, 1.0, 2.0]).double())
+    assert sorted(found.tolist()) == [1.0, 2.0]
