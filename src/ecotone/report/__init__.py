@@ -1,4 +1,4 @@
-"""One HTML page that says what a study found, and needs nothing else to be read."""
+"""One HTML page that says what a study or an audit found, and needs nothing else to be read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ __all__ = ["build"]
 
 
 def build(folder: Path) -> Path:
-    """Write a study's report into its folder.
+    """Write the report of a study or an audit into its folder.
 
     Args:
         folder: what a study wrote: ``study.json``, ``results.parquet``, ``runs.parquet``, and,
             where there are any, ``references.parquet`` and the runs' galleries; of a linear
-            study, ``replicates.parquet``. ``study.json`` says which kind of study it is.
+            study, ``replicates.parquet``. ``study.json`` says which kind of study it is. Or what
+            an audit wrote: ``audit.json``, ``training.csv``, ``generated.csv`` and, of images,
+            ``gallery.safetensors``.
 
     Returns:
         ``folder/report.html``: below 5 MB, opens offline, asks the network for nothing. The same

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ecotone.core.records import write_atomic
+from ecotone.report.audit_folder import is_audit
+from ecotone.report.audit_page import build_audit_page
 from ecotone.report.caveats import caveats
 from ecotone.report.chapter import Material
 from ecotone.report.chapters import chapters
@@ -18,6 +20,7 @@ from ecotone.report.gallery import Gallery, RawGallery, encode, fit_pairs, read_
 from ecotone.report.movers import effects_of
 from ecotone.report.onset_page import build_linear_page
 from ecotone.report.phases import HEATS
+from ecotone.report.planted_page import build_planted_page
 from ecotone.report.render import about_study, assets, render
 from ecotone.report.sections import MOST_LEVELS, Section, condition_section
 from ecotone.report.study import Study, experiment, read_study
@@ -35,6 +38,10 @@ LARGEST_DRAWINGS = 2_500_000
 """Bytes of drawings that no condition but the first may exceed; the tables hold them all."""
 
 
+_OTHER_KINDS = {"linear": build_linear_page, "planted": build_planted_page}
+"""What writes the page of a study, by its kind of experiment, where that is not training."""
+
+
 @dataclass(frozen=True)
 class Album:
     """One run's gallery under its name."""
@@ -44,12 +51,13 @@ class Album:
 
 
 def build_page(folder: Path) -> Path:
-    """Write ``report.html`` into a study folder.
+    """Write ``report.html`` into the folder of a study or an audit.
 
     The same folder gives the same bytes: no clock, no paths but the folder's own name.
 
     Args:
-        folder: of a study; see :mod:`ecotone.studies`.
+        folder: of a study, see :mod:`ecotone.studies`; or of an audit, see
+            :mod:`ecotone.auditing`.
 
     Returns:
         The file written.
@@ -58,8 +66,11 @@ def build_page(folder: Path) -> Path:
         RecordError: where the folder cannot be read or written to, or holds no reading.
     """
     folder = Path(folder)
-    if experiment(folder) == "linear":
-        return build_linear_page(folder)
+    if is_audit(folder):
+        return build_audit_page(folder)
+    build = _OTHER_KINDS.get(experiment(folder))
+    if build is not None:
+        return build(folder)
     study = read_study(folder)
     raws = _galleries(study)
     noun = "training images" if raws else "training samples"

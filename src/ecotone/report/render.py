@@ -29,18 +29,19 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
     return _environment().get_template(template).render(facts)
 
 
-def assets(colours: str) -> dict[str, Any]:
+def assets(colours: str, *more: str) -> dict[str, Any]:
     """Return the style, the script and the hash by which the page allows the script.
 
     Args:
         colours: rules that set the colours of levels and shades.
+        more: names of further style sheets among the templates.
     """
     script = _asset("hover.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "script": Markup(script),  # noqa: S704 (our own file)
         "script_hash": digest,
-        "style": Markup(_asset("style.css") + colours),  # noqa: S704
+        "style": Markup("".join(map(_asset, ("style.css", *more))) + colours),  # noqa: S704
     }
 
 

@@ -1,0 +1,265 @@
+"""The page of an audit: the verdict, and the evidence beneath it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ecotone.auditing.record import AuditRecord
+from ecotone.core.records import write_atomic
+from ecotone.report.audit_figures import control_figure, leak_figure
+from ecotone.report.audit_folder import AuditFolder, read_audit
+from ecotone.report.audit_histograms import distance_figure, gap_ratio_figure, p_value_figure
+from ecotone.report.audit_measures import COPYING, DISTRIBUTIONS, MEASURES, SAMPLES, others
+from ecotone.report.audit_numbers import key_numbers
+from ecotone.report.audit_pairs import encode_pairs
+from ecotone.report.audit_sentences import (
+    control_told,
+    count,
+    disagreement_told,
+    distances_told,
+    leaks_told,
+    level_told,
+    opening,
+    pairs_told,
+    space,
+)
+from ecotone.report.audit_tables import (
+    control_table,
+    detector_table,
+    distribution_table,
+    finding_table,
+    measure_table,
+    risk_table,
+    set_table,
+    suspect_table,
+)
+from ecotone.report.colours import colour_rules
+from ecotone.report.render import assets, render
+from ecotone.report.svg import drawing_style
+from ecotone.report.text import capital, clean, number, percent, plain, shortened
+
+__all__ = ["build_audit_page"]
+
+PICTURES = 400_000
+"""Bytes of pictures on the page, about."""
+
+FIRST_PAIRS = 12
+"""Pairs in sight; the rest are folded."""
+
+MOST_EXAMPLES = 5
+
+SHADES = 10
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation of two scores, and how dark its field is, from 0 to 10."""
+
+    text: str
+    shade: int
+
+
+def build_audit_page(folder: Path) -> Path:
+    """Write ``report.html`` into the folder of an audit.
+
+    The same folder gives the same bytes: no clock, no paths but those that the audit was given.
+
+    Returns:
+        The file written.
+
+    Raises:
+        RecordError: where a file of the folder is missing, harmed or not of this audit, or the page
+            cannot be written.
+    """
+    held = read_audit(folder)
+    target = folder / "report.html"
+    write_atomic(target, render("audit.html.j2", _facts(held)).encode())
+    return target
+
+
+def _facts(held: AuditFolder) -> dict[str, Any]:
+    """Return all that the page says."""
+    record = held.record
+    pairs = () if held.pairs is None else encode_pairs(held.pairs, PICTURES)
+    with drawing_style():
+        leaks, control = leak_figure(held), control_figure(record)
+        drawn = (gap_ratio_figure(held), distance_figure(held), p_value_figure(held))
+    return {
+        "title": _title(held),
+        "record": record,
+        "noun": held.noun,
+        "verdict": clean(record.sentence).replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"),
+        "caveats": [clean(one) for one in record.caveats],
+        "opening": opening(held),
+        "names": _names(record),
+        "numbers": key_numbers(record),
+        "pairs": pairs[:FIRST_PAIRS],
+        "more_pairs": pairs[FIRST_PAIRS:],
+        "pairs_told": "" if held.pairs is None else pairs_told(held.pairs, len(pairs)),
+        "suspects": suspect_table(held),
+        "level_told": level_told(record),
+        "tests": finding_table(record),
+        "leaks_told": leaks_told(held),
+        "leaks": leaks,
+        "risk": risk_table(held),
+        "control_told": control_told(record),
+        "control": control,
+        "controls": control_table(record),
+        "distances_told": distances_told(record),
+        "distributions": distribution_table(record.readings),
+        "samples": measure_table(
+            record.readings,
+            (*SAMPLES, *others(record.readings)),
+            "Novelty, diversity and likelihood, with 95 % intervals beneath.",
+        ),
+        "copying": measure_table(
+            record.readings, COPYING, "Measures of copying, with 95 % intervals beneath."
+        ),
+        "disagreement": disagreement_told(record),
+        "detectors": detector_table(record),
+        "scores": [plain(clean(name)) for name in record.agreement],
+        "agreement": _agreement(record),
+        "drawn": [one for one in drawn if one is not None],
+        "confounders": _confounders(record),
+        "sets": set_table(record),
+        "command": _command(record),
+        "settings": _settings(held),
+        "features": yaml.safe_dump(_plain(record.features), sort_keys=False, allow_unicode=True),
+        "glossary": _glossary(record),
+        **assets(colour_rules(1, 1, ordered=True), "audit.css"),
+    }
+
+
+def _title(held: AuditFolder) -> str:
+    """Return what the page is called: by the last part of the name of the samples."""
+    given = held.record.sets["generated"]
+    if given.kind == "memory":
+        return f"Audit of {count(given.items, f'generated {held.noun}')}"
+    return f"Audit of {shortened(_last(given.name), 60)}"
+
+
+def _last(name: str) -> str:
+    """Return the last part of a path, or what is no path as it is.
+
+    >>> _last("runs/7/samples/"), _last("array")
+    ('samples', 'array')
+    """
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2] or name
+
+
+def _names(record: AuditRecord) -> list[tuple[str, str]]:
+    """Return what was given for each set."""
+    called = {"generated": "generated", "training": "training", "holdout": "held-out"}
+    return [(called[name], clean(record.sets[name].name)) for name in called if name in record.sets]
+
+
+def _agreement(record: AuditRecord) -> list[tuple[str, list[Correlation | None]]]:
+    """Return the rank correlations, row by row."""
+    rows = []
+    for one in record.agreement:
+        row = (record.agreement[one].get(other) for other in record.agreement)
+        rows.append(
+            (
+                plain(clean(one)),
+                [
+                    None
+                    if value is None
+                    else Correlation(number(value, 2), round(SHADES * min(1.0, max(0.0, value))))
+                    for value in row
+                ],
+            )
+        )
+    return rows
+
+
+def _confounders(record: AuditRecord) -> list[dict[str, Any]]:
+    """Return what disturbs the audit, the serious first."""
+    ordered = sorted(record.confounders, key=lambda one: not one.serious)
+    return [
+        {
+            "kind": capital(clean(one.kind)),
+            "serious": one.serious,
+            "sentence": clean(one.sentence),
+            "count": number(one.count, 9),
+            "examples": [clean(example) for example in one.examples[:MOST_EXAMPLES]],
+        }
+        for one in ordered
+    ]
+
+
+def _command(record: AuditRecord) -> str:
+    """Return what to type for the same audit; Python where sets were in memory."""
+    names = {name: clean(given.name) for name, given in record.sets.items()}
+    if any(given.kind == "memory" for given in record.sets.values()):
+        options = [f"{name}={name}" for name in names]
+        options += [f"share={record.asked_share!r}", f"level={record.level!r}"]
+        return f"ecotone.audit({', '.join([*options, f'seed={record.seed}'])})"
+    words = ["ecotone", "audit", shlex.quote(names["generated"])]
+    for name in ("training", "holdout"):
+        if name in names:
+            words += [f"--{name}", shlex.quote(names[name])]
+    words += ["--share", f"{record.asked_share:g}", "--level", f"{record.level:g}"]
+    return " ".join([*words, "--seed", str(record.seed)])
+
+
+def _settings(held: AuditFolder) -> list[tuple[str, str]]:
+    """Return how the audit was made."""
+    record = held.record
+    basis = {"holdout": "a holdout", "halves": "halves of the training set"}
+    needed = "–"
+    if record.needed is not None:
+        needed = (
+            f"{record.needed.generated:,} generated, {record.needed.holdout:,} "
+            f"{'held-out' if record.basis == 'holdout' else 'in each half'}"
+        )
+    return [
+        ("held against", basis[record.basis]),
+        ("distances", space(held)),
+        ("chance of any false finding", percent(record.level)),
+        ("share that is to be seen", percent(record.asked_share)),
+        (
+            "share that would be seen",
+            "–" if record.seen_share is None else percent(record.seen_share),
+        ),
+        ("needed for that share", needed),
+        ("seed", str(record.seed)),
+        ("ecotone", clean(record.version)),
+        ("exit code", str(record.exit_code)),
+    ]
+
+
+def _plain(value: object) -> Any:
+    """Return plain values with their text cleaned, for YAML."""
+    if isinstance(value, Mapping):
+        return {clean(name): _plain(held) for name, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    return clean(value) if isinstance(value, str) else value
+
+
+def _glossary(record: AuditRecord) -> list[tuple[str, str]]:
+    """Return what each measure on the page means."""
+    told = [
+        (one.title, f"{one.meaning} {_direction(record, name)}")
+        for name, one in MEASURES.items()
+        if name in record.readings
+    ]
+    for one in DISTRIBUTIONS:
+        found = [name for name in one.names if name in record.readings]
+        if found:
+            told.append((capital(one.title), f"{one.meaning} {_direction(record, found[0])}"))
+    return told
+
+
+def _direction(record: AuditRecord, name: str) -> str:
+    """Return what a higher value means, in a sentence."""
+    means = record.readings[name].higher_is
+    if means == "neither":
+        return "Neither way is better."
+    return f"Higher {'is' if means in ('better', 'worse') else 'means'} {means}."

@@ -1,0 +1,191 @@
+"""The page of an audit in Chromium: quiet, offline, light and dark, and it runs nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from audit_folder import AuditRecipe, write_audit_folder
+from ecotone.auditing.record import ConfounderRecord
+from ecotone.report import build
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+HOSTILE = "<script>document.title='taken';alert(1)</script><img src=x onerror=alert(1)>"
+
+OVERLAPS = """() => [...document.querySelectorAll("svg.drawing")].flatMap(svg => {
+    const texts = [...svg.querySelectorAll("text")];
+    const boxes = texts.map(text => text.getBoundingClientRect());
+    return texts.flatMap((text, i) => texts.slice(i + 1).flatMap((other, k) => {
+        const [a, b] = [boxes[i], boxes[i + 1 + k]];
+        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        return across > 1 && down > 3 ? [`${text.textContent} | ${other.textContent}`] : [];
+    }));
+})"""
+
+CUT = """() => [...document.querySelectorAll("svg.drawing text")].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.width > 0 && (box.left < 0 || box.right > innerWidth);
+}).map(text => text.textContent)"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        reason = f"none of {', '.join(NAMES)} is on PATH"
+        if os.environ.get("ECOTONE_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"{reason}, and ECOTONE_REQUIRE_BROWSER=1 requires one")
+        pytest.skip(f"{reason}; set ECOTONE_REQUIRE_BROWSER=1 to fail instead")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Addresses of pages of audits that ended in every way."""
+    root = tmp_path_factory.mktemp("audits")
+    recipes = {
+        "copies": AuditRecipe(),
+        "none": AuditRecipe(outcome="none", copies=0, generated=60),
+        "overfits": AuditRecipe(outcome="overfits", copies=0, images=False),
+        "too_few": AuditRecipe(outcome="too_few", copies=2, generated=9, holdout=False),
+        "hostile": AuditRecipe(
+            names=(HOSTILE, HOSTILE),
+            id=HOSTILE.replace("{", "") + "{:03d}",
+            caveats=(HOSTILE,),
+            confounders=(
+                ConfounderRecord(
+                    kind=HOSTILE, serious=True, sentence=HOSTILE, count=1, examples=[HOSTILE]
+                ),
+            ),
+        ),
+    }
+    return {
+        name: build(write_audit_folder(root / name, recipe)).as_uri()
+        for name, recipe in recipes.items()
+    }
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page; at the end, nothing may have been complained about, fetched or said."""
+    opened: list[Any] = []
+    trouble: list[str] = []
+
+    def note(text: str) -> None:
+        trouble.append(text)
+
+    def open_one(address: str, **settings: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **settings})
+        opened.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: note(f"console: {message.text}"))
+        page.on("pageerror", lambda error: note(f"error: {error}"))
+        page.on("dialog", lambda dialog: (note(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on(
+            "request",
+            lambda asked: asked.url.startswith(("file:", "data:")) or note(f"request: {asked.url}"),
+        )
+        page.goto(address)
+        return page
+
+    yield open_one
+    for context in opened:
+        context.close()
+    assert trouble == []
+
+
+@pytest.mark.parametrize("name", ["copies", "none", "overfits", "too_few", "hostile"])
+def test_it_fits_and_labels_are_whole(
+    open_page: Callable[..., Any], pages: dict[str, str], name: str
+) -> None:
+    page = open_page(pages[name])
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert page.evaluate(OVERLAPS) == []
+    for width in (1280, 800, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(CUT) == []
+
+
+def test_names_that_are_programs_run_nothing(
+    open_page: Callable[..., Any], pages: dict[str, str]
+) -> None:
+    page = open_page(pages["hostile"])
+    assert page.title().startswith("Audit of ")
+    assert page.title() != "taken"
+    assert page.locator("img:not([src^='data:'])").count() == 0
+    assert HOSTILE in page.locator(".given").inner_text()
+    assert HOSTILE in page.locator("#leaks tbody th").nth(1).inner_text()
+
+
+def test_points_tell_their_values(open_page: Callable[..., Any], pages: dict[str, str]) -> None:
+    page = open_page(pages["copies"])
+    tip = page.locator("#tip")
+    aim = page.locator('.points circle[aria-label^="gap ratio 0 to 0.033: "]').first
+    aim.scroll_into_view_if_needed()
+    aim.hover(force=True)
+    assert tip.is_visible()
+    assert tip.inner_text().endswith(" images")
+    page.mouse.move(1, 1)
+    assert tip.is_hidden()
+    page.locator("#leaks .points circle").first.focus()
+    first = tip.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert "training images" in tip.inner_text()
+    assert tip.inner_text() != first
+
+
+def colour(page: Any, selector: str, name: str) -> str:
+    return page.locator(selector).first.evaluate(
+        "(element, name) => getComputedStyle(element)[name]", name
+    )
+
+
+def test_outcomes_have_colours_that_differ(
+    open_page: Callable[..., Any], pages: dict[str, str]
+) -> None:
+    for scheme in ("light", "dark"):
+        seen = {
+            colour(open_page(pages[name], color_scheme=scheme), ".verdict", "borderLeftColor")
+            for name in ("copies", "none", "overfits", "too_few")
+        }
+        assert len(seen) == 4
+
+
+def test_dark_is_dark_and_print_is_light(
+    open_page: Callable[..., Any], pages: dict[str, str]
+) -> None:
+    page = open_page(pages["copies"], color_scheme="dark")
+    assert colour(page, "body", "backgroundColor") == "rgb(20, 23, 27)"
+    assert colour(page, "svg.drawing text", "fill") == colour(page, "body", "color")
+    page.emulate_media(media="print")
+    assert colour(page, "body", "backgroundColor") == "rgb(255, 255, 255)"
+    assert page.pdf(format="A4")[:5] == b"%PDF-"
+
+
+def test_a_screenshot_shows_something(
+    open_page: Callable[..., Any], pages: dict[str, str], tmp_path: Path
+) -> None:
+    target = tmp_path / "report.png"
+    open_page(pages["copies"]).screenshot(path=target, full_page=True)
+    with Image.open(target) as picture:
+        pixels = np.asarray(picture.convert("L"))
+    inked = pixels < 200
+    assert pixels.shape[0] > 3000
+    assert inked.mean() > 0.02
+    assert np.diff(np.flatnonzero(inked.any(axis=1))).max() < 300
