@@ -18,6 +18,7 @@ OTHERS = {
     "report/templates/hover.js": "Tooltips, by mouse and by keyboard.",
     "report/templates/onset.html.j2": "The page of a linear study.",
     "report/templates/parts.html.j2": "Figures and tables as every page shows them.",
+    "report/templates/planted.html.j2": "The page of a planted-copy benchmark.",
     "report/templates/report.html.j2": "The page of a study that trains.",
     "report/templates/style.css": "Their look on light and dark screens and on paper.",
 }

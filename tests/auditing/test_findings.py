@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -9,10 +8,9 @@ from ecotone.auditing.findings import (
     Side,
     against_halves,
     against_holdout,
-    nearest_of,
     reach,
 )
-from ecotone.measures import nearest, neighbours
+from ecotone.measures import neighbours
 
 
 def cloud(n: int, seed: int, d: int = 12) -> Tensor:
@@ -23,8 +21,6 @@ def findings_of(generated: Tensor, training: Tensor, holdout: Tensor) -> dict[st
     found = neighbours(generated=generated, training=training, holdout=holdout)
     findings = against_holdout(
         Side(found),
-        training_to_generated=nearest(training, generated, 1).distances[:, 0],
-        holdout_to_generated=nearest(holdout, generated, 1).distances[:, 0],
         training_units=torch.arange(len(training)),
         holdout_units=torch.arange(len(holdout)),
         level=0.05,
@@ -65,7 +61,7 @@ def test_halves_see_copies_of_either_and_count_twice() -> None:
             for one, other in ((first, second), (second, first))
         ]
         found = {finding.name: finding for finding in against_halves(*sides, level=0.05)}
-        assert set(found) == {"gap_ratio", "gap_ratio_quantile"}
+        assert set(found) == {"gap_ratio", "calibrated", "gap_ratio_quantile"}
         assert all(finding.significant for finding in found.values())
     honest = [
         Side(neighbours(generated=cloud(50, 9), training=one, holdout=other))
@@ -101,9 +97,3 @@ def test_a_training_set_of_one_image_has_no_reach() -> None:
     side = Side(neighbours(generated=cloud(5, 0, 3), training=copies, holdout=cloud(5, 1, 3)))
     assert side.copies is None
     assert reach([side], asked=0.05, level=0.05, tests=4) is None
-
-
-@pytest.mark.parametrize("units", [[0, 0, 1], [5, 5, 2]])
-def test_a_unit_is_as_near_as_its_nearest(units: list[int]) -> None:
-    found = nearest_of(torch.tensor(units), torch.tensor([3.0, 1.0, 2.0]).double())
-    assert sorted(found.tolist()) == [1.0, 2.0]

@@ -21,10 +21,13 @@ from ecotone.measures import MEASURES, Evidence, neighbours
 from ecotone.measures.agreement import agreement
 from ecotone.measures.closeness import closer_to_training_share
 from ecotone.measures.coordinates import distances
+from ecotone.measures.data_copying import data_copying_test
 from ecotone.measures.denoising import denoising_losses
+from ecotone.measures.exceedance import exceedance
 from ecotone.measures.fidelity import frechet_reading, kid_reading
 from ecotone.measures.frechet import frechet_distance
 from ecotone.measures.kernels import kid
+from ecotone.measures.membership import membership_test
 from ecotone.measures.onset import onset_readings
 from ecotone.measures.sliced import sliced_wasserstein2
 from ecotone.measures.support import support_readings
@@ -36,6 +39,9 @@ NAMES = re.compile(
     r"|denoising_(loss_training|loss_holdout|gap)(\[sigma=[0-9.e+-]+\])?"
     r"|memorizer_(excess|distance)(\[sigma=[0-9.e+-]+\])?"
     r"|e_(training|original)_generated|delta(_null)?"
+    r"|copied_share_calibrated(_floor)?|authentic_share(_holdout)?"
+    r"|data_copying_(statistic|auc)|(memorized|spurious|generalized)_share"
+    r"|leakage_share|membership_(auc|true_positive_rate)"
 )
 MEASURED = list(MEASURES)
 
@@ -90,7 +96,7 @@ def test_readings_are_finite_named_and_have_intervals(name: str, usual: Evidence
 
 def test_all_names_of_the_results_table_are_there(usual: Evidence) -> None:
     found = set(everything(usual))
-    assert len(found) == 4 + 1 + 5 + 8 + 2 + 8 * 3 + 8 * 2 + 4
+    assert len(found) == 4 + 1 + 5 + 8 + 2 + 8 * 3 + 8 * 2 + 4 + 2 + 2 + 3 + 2 + 1 + 2
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -211,7 +217,13 @@ def test_what_cannot_be_had_is_left_out(name: str) -> None:
     measure = MEASURES.find(name)
     alone = gather(images(9, 0), images(9, 1), None)
     found = measure(replace(alone, denoiser=None))
-    assert set(found) == ({"copied_share_gap_ratio"} if name == "copying" else set())
+    without_holdout = {
+        "copying": {"copied_share_gap_ratio"},
+        "calibrated": {"copied_share_calibrated"},
+        "authenticity": {"authentic_share"},
+        "kinds": {"memorized_share", "spurious_share", "generalized_share"},
+    }
+    assert set(found) == without_holdout.get(name, set())
     one_image = gather(images(1, 0), images(1, 1), images(1, 2), features=Pixels())
     for reading in measure(one_image).values():
         assert math.isfinite(reading.value)
@@ -222,12 +234,15 @@ def test_what_cannot_be_had_is_left_out(name: str) -> None:
     [
         agreement,
         closer_to_training_share,
+        data_copying_test,
         denoising_losses,
         distances,
         frechet_distance,
         frechet_reading,
         kid,
+        exceedance,
         kid_reading,
+        membership_test,
         neighbours,
         onset_readings,
         sliced_wasserstein2,

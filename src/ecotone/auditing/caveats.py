@@ -137,7 +137,7 @@ def _bad_samples(readings: Mapping[str, Reading]) -> list[str]:
         ]
     if coverage is not None and coverage.high is not None and coverage.high < 0.3:
         return [
-            f"The generated images cover {100 * coverage.value:.0f} % of the real ones: they are few kinds "
-            "of image, over and over."
+            f"The generated images cover {100 * coverage.value:.0f} % of the real ones: they are "
+            "few kinds of image, over and over."
         ]
     return []

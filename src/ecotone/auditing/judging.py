@@ -77,8 +77,6 @@ def judge(
     ours, theirs = of_training.distances[:, 0], of_holdout.distances[:, 0]
     findings = against_holdout(
         side,
-        training_to_generated=ours,
-        holdout_to_generated=theirs,
         training_units=joined(evidence.neighbours.clusters, sets.training.groups),
         holdout_units=joined(
             near_duplicate_units(

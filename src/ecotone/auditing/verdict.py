@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from ecotone.auditing.findings import Finding, Reach
 from ecotone.core.readings import Reading
 
-__all__ = ["Outcome", "Verdict", "decide"]
+__all__ = ["Copied", "Outcome", "Verdict", "decide"]
 
 
 class Outcome(Enum):
@@ -26,6 +27,15 @@ class Outcome(Enum):
         return {"none": 0, "copies": 1, "too_few": 3, "overfits": 4}[self.value]
 
 
+class Copied(NamedTuple):
+    """What a rule calls copies."""
+
+    share: Reading
+    """Of generated images."""
+    floor: Reading | None
+    """Of held-out images; None without a holdout."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The outcome and its sentence."""
@@ -37,7 +47,7 @@ class Verdict:
 def decide(
     findings: Sequence[Finding],
     *,
-    copied: Reading | None,
+    copied: Mapping[str, Copied],
     reach: Reach | None,
     asked: float,
     halves: bool,
@@ -51,7 +61,7 @@ def decide(
 
     Args:
         findings: the tests.
-        copied: share of generated images that are copies by the gap ratio.
+        copied: shares that each test of copies compares, by its name.
         reach: what the test of copies could have seen.
         asked: share of copies that is to be seen.
         halves: whether halves of the training set stood in for a holdout.
@@ -63,8 +73,15 @@ def decide(
         if not shown:
             continue
         strongest = min(shown, key=lambda finding: finding.p_value)
-        if outcome is Outcome.COPIES and copied is not None:
-            told = f"Copies found: {_share(copied)} of the generated images are copies"
+        if outcome is Outcome.COPIES:
+            # The strict rule speaks where it can: its copies need no second look.
+            first = shown[0].name
+            kind = "copies" if first == "gap_ratio" else "altered copies"
+            share, floor = copied[first]
+            told = f"Copies found: {_share(share)} of the generated images are {kind}"
+            if floor is not None and floor.value > 0:
+                told += f", and {_percent(floor.value)} of the held-out ones"
+            strongest = shown[0]
         else:
             told = "The generator overfits, without verbatim copies in evidence"
         return Verdict(outcome, f"{told} ({_p(strongest.p_value)}{weaker}).")
@@ -77,8 +94,8 @@ def decide(
     if reach.share is not None and reach.share <= asked:
         return Verdict(
             Outcome.NONE,
-            f"No evidence of copying: a share of verbatim copies above {_percent(reach.share)} would "
-            f"have been seen{weaker}.",
+            "No evidence of copying: a share of verbatim copies above "
+            f"{_percent(reach.share)} would have been seen{weaker}.",
         )
     return Verdict(
         Outcome.TOO_FEW, f"Too few to tell: {_needed(reach, asked, outside, halves)}{weaker}."

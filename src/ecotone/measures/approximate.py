@@ -151,10 +151,11 @@ class _Index:
     def __init__(self, faiss: Any, references: Tensor, seed: int) -> None:
         n, d = references.shape
         self._references = references
-        self.cells = max(1, min(round(4 * math.sqrt(n)), n // _PER_CELL))
+        most = max(1, _LEARNED // d)
+        self.cells = max(1, min(round(4 * math.sqrt(n)), n // _PER_CELL, most))
         self.probed = self.cells
-        count = max(1, min(_PER_CELL * self.cells, _LEARNED // d))
-        some = references[shuffled(references, seed, "cells")[:count]]
+        learned = shuffled(references, seed, "cells")[: min(_PER_CELL * self.cells, most)]
+        some = references[learned]
         # Codes of 8-bit images are the images. Others are centred and scaled, so that float32
         # neither overflows nor loses what sets far from the origin differ by.
         self._centre = torch.zeros(d, dtype=torch.float64)

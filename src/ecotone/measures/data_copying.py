@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -103,10 +102,14 @@ def data_copying_of(evidence: Evidence) -> DataCopying | None:
     cells = min(_CELLS, min(distinct, *map(len, sets)) // _EACH)
     labels = [torch.zeros(len(images), dtype=torch.int64) for images in sets]
     if cells > 1:
-        centres = cell_centres(
-            evidence.training, clusters=found.clusters, cells=cells, seed=evidence.seed
-        )
-        labels = [cells_of(images, centres) for images in sets]
+        key = ("data copying", cells, evidence.seed)
+        if key not in found.kept:
+            centres = cell_centres(
+                evidence.training, clusters=found.clusters, cells=cells, seed=evidence.seed
+            )
+            found.kept[key] = centres, cells_of(evidence.holdout, centres)
+        centres, of_holdout = found.kept[key]
+        labels = [cells_of(evidence.generated, centres), of_holdout]
     return data_copying_test(
         generated=found.generated.distance,
         holdout=found.holdout.distance,
@@ -299,8 +302,12 @@ class _Cell:
     def dealt(self, permutations: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return the AUC with the labels dealt at random, so many times."""
         size = min(self.n, self.m)
-        deal = partial(rng.choice, len(self.doubled), size, replace=False, shuffle=False)
-        sums = np.array([self.doubled[deal()].sum() for _ in range(permutations)])
+        total = len(self.doubled)
+        sums = np.empty(permutations)
+        for start in range(0, permutations, step := max(1, 1_000_000 // total)):
+            keys = rng.random((min(step, permutations - start), total), dtype=np.float32)
+            dealt = np.argpartition(keys, size - 1, axis=1)[:, :size]
+            sums[start : start + step] = self.doubled[dealt].sum(axis=1)
         # The rank sum of the smaller set tells the pairs in which its image is the farther one.
         farther = (sums - size * (size + 1)) / (2 * self.n * self.m)
         return 1 - farther if self.n <= self.m else farther

@@ -288,15 +288,19 @@ def _without_groups(
     """Return log-likelihoods over d, with all centres and without every g-th of them in turn."""
     m, d = centres.shape
     groups = min(_GROUPS, m)
-    of_group = torch.nn.functional.one_hot(torch.arange(m) % groups).double()
-    logs = []
+    parts = []
     for squared in _Tiles(images, centres):
-        whole, terms, sums = _posterior(squared, variances, d)
-        left = ((sums[:, None] - terms @ of_group) / sums[:, None]).clamp_min(1e-300).log()
-        logs.append(torch.cat([whole[:, None], whole[:, None] + left], dim=1))
-    counts = torch.cat([torch.tensor([m]), m - of_group.sum(dim=0)])
-    # A mixture of one centre is none without it, and has no interval.
-    return (torch.cat(logs) - counts.clamp_min(1).log()) / d - 0.5 * math.log(2 * math.pi)
+        logs = [
+            _posterior(squared[:, j::groups], variances[j::groups], d)[0] for j in range(groups)
+        ]
+        parts.append(torch.stack(logs, dim=1))
+    of_groups = torch.cat(parts)
+    # Sums of what is left, as a difference from the whole would be rounding where one centre rules.
+    own = torch.eye(groups, dtype=torch.bool)
+    left = [of_groups.masked_fill(out, -torch.inf).logsumexp(dim=1) for out in own]
+    logs = torch.stack([of_groups.logsumexp(dim=1), *left], dim=1)
+    sizes = torch.tensor([m] + [m - len(range(j, m, groups)) for j in range(groups)])
+    return (logs - sizes.log()) / d - 0.5 * math.log(2 * math.pi)
 
 
 def _jackknifed(logs: Float64[Tensor, "n groups"]) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +43,8 @@ class Neighbours:
         generated_to_holdout: nearest holdout image of each generated one (k = 1).
         clusters: of each training image; near duplicates share theirs.
         how: how clusters were told, for readings to quote.
+        kept: what measures had of the training set and the holdout alone, by measure and seed; all
+            neighbours of one reference share it.
     """
 
     generated: Proximity
@@ -50,6 +53,7 @@ class Neighbours:
     generated_to_holdout: TopK | None
     clusters: Int64[Tensor, " training"]
     how: Mapping[str, object] = field(repr=False)
+    kept: dict[object, Any] = field(default_factory=dict, repr=False)
 
 
 class Reference:
@@ -91,6 +95,7 @@ class Reference:
         progress: Progress | None = None,
     ) -> None:
         self._training, self._holdout, self._search = training, holdout, search
+        self.kept: dict[object, Any] = {}
         if training.ndim < 2 or not training.numel():
             raise DataError(
                 f"the training images are empty: their shape is {tuple(training.shape)}",
@@ -170,6 +175,7 @@ class Reference:
             generated_to_holdout=to_holdout,
             clusters=self.clusters,
             how=self.how,
+            kept=self.kept,
         )
 
     def _near(self, to_training: TopK | None, others: TopK, same: Tensor) -> tuple[float, str]:

@@ -20,13 +20,16 @@ from ecotone.core.errors import nearest
 from ecotone.core.records import canonical_json
 from ecotone.studies.config import TRAINING, ExperimentConfig, parse
 from ecotone.studies.linear_config import LinearConfig
+from ecotone.studies.planted_config import PlantedConfig
 from ecotone.studies.run_config import RunConfig
 
 __all__ = ["FORMS", "Cell", "Scalar", "StudyDesign", "load_design", "preset_names"]
 
 Scalar = int | float | str | bool
 
-FORMS: dict[str, type[ExperimentConfig]] = {form.kind: form for form in (RunConfig, LinearConfig)}
+FORMS: dict[str, type[ExperimentConfig]] = {
+    form.kind: form for form in (RunConfig, LinearConfig, PlantedConfig)
+}
 """What a run is made of, by the name of the experiment."""
 
 

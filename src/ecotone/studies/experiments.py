@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ecotone.populations import Population
-from ecotone.studies import estimate, linear_run, linear_tables, run, tables
+from ecotone.studies import (
+    estimate,
+    linear_run,
+    linear_tables,
+    planted_run,
+    planted_tables,
+    run,
+    tables,
+)
 from ecotone.studies.design import Cell
 from ecotone.studies.events import Event
 from ecotone.studies.linear_config import LinearConfig
+from ecotone.studies.planted_config import PlantedConfig
 from ecotone.studies.run_config import RunConfig
 from ecotone.studies.store import RunFolder
 
@@ -55,6 +64,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     LinearConfig.kind: Experiment(
         linear_run.check_run, linear_run.execute_run, linear_tables.write_tables
+    ),
+    PlantedConfig.kind: Experiment(
+        planted_run.check_run, planted_run.execute_run, planted_tables.write_tables
     ),
 }
 """Experiments by the name that a study's ``experiment`` says."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
@@ -11,18 +10,13 @@ from ecotone.core import ConfigError
 from ecotone.denoisers.linear import LINEAR
 from ecotone.populations import POPULATIONS
 from ecotone.populations.exact import ExactPopulation
-from ecotone.studies.config import (
-    ExperimentConfig,
-    NamedTenant,
-    Tenants,
-    complete,
-    parse,
-)
+from ecotone.studies.config import NamedTenant, Tenants, complete
+from ecotone.studies.replicated_config import ReplicatedConfig
 
 __all__ = ["LinearConfig"]
 
 BLOCK = 25
-"""Replicates a run carries out: enough to pay for its process, few enough to share among cores."""
+"""Replicates a run carries out."""
 
 MOST_NUMBERS = 2_000_000_000
 """Numbers in a set of points above which one does not fit into memory (16 GB)."""
@@ -33,7 +27,7 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-class LinearConfig(ExperimentConfig):
+class LinearConfig(ReplicatedConfig):
     """Replicates of: draw an original and training sets, fit a linear denoiser, measure distances.
 
     Args:
@@ -53,7 +47,7 @@ class LinearConfig(ExperimentConfig):
         "model": (LINEAR, "one_step"),
     }
     always = ("dimension", "originals")
-    within = frozenset({"first", "replicates"})
+    block = BLOCK
 
     dimension: int | None = Field(default=None, ge=1)
     n: Annotated[tuple[int, ...], BeforeValidator(_listed)] = ()
@@ -62,31 +56,6 @@ class LinearConfig(ExperimentConfig):
     fresh_originals: bool = False
     model: NamedTenant
     replicates: int = Field(default=300, ge=1)
-    first: int = Field(default=0, ge=0)
-
-    @classmethod
-    def runs(
-        cls, record: Mapping[str, Any], seeds: Sequence[int], *, where: str
-    ) -> list[ExperimentConfig]:
-        """Return one run per block of replicates.
-
-        Raises:
-            ConfigError: also for more than one seed, as the replicates already repeat it.
-        """
-        if len(seeds) != 1:
-            raise ConfigError(
-                f"seeds = {list(seeds)} in {where}: a linear study repeats by replicates",
-                hint="give one seed, such as seeds: [0], and set replicates",
-            )
-        if record.get("first"):
-            raise ConfigError(f"first in {where} is set by the study", hint="remove it")
-        whole = parse(cls, {**record, "seed": seeds[0]}, where=where).completed()
-        return [
-            whole.model_copy(
-                update={"first": first, "replicates": min(BLOCK, whole.replicates - first)}
-            )
-            for first in range(0, whole.replicates, BLOCK)
-        ]
 
     def completed(self) -> LinearConfig:
         """Return it with sizes and options written out.
@@ -149,23 +118,3 @@ class LinearConfig(ExperimentConfig):
         if wrong:
             raise ConfigError(f"ratios holds {wrong[0]}", hint="give ratios n/d above 0")
         return sorted({*self.n} or {max(2, round(ratio * dimension)) for ratio in self.ratios})
-
-    @property
-    def length(self) -> int:
-        """Replicates."""
-        return self.replicates
-
-    @property
-    def part(self) -> str:
-        """The replicates of its block."""
-        return f"replicates {self.first} to {self.first + self.replicates - 1}"
-
-    @property
-    def threads(self) -> int:
-        """CPU threads it computes with: replicates run side by side instead."""
-        return 1
-
-    @property
-    def on_gpu(self) -> bool:
-        """It does not."""
-        return False

@@ -6,14 +6,14 @@ from collections.abc import Callable, Generator
 
 import torch
 
-from ecotone.core import RecordError
 from ecotone.denoisers.linear import LINEAR
 from ecotone.populations import POPULATIONS, Population
 from ecotone.populations.exact import ExactPopulation
 from ecotone.studies.events import Event
 from ecotone.studies.linear_config import LinearConfig
 from ecotone.studies.linear_replicate import replicate
-from ecotone.studies.store import RunFolder, RunRecord
+from ecotone.studies.replicated_run import execute_replicates
+from ecotone.studies.store import RunFolder
 
 __all__ = ["check_run", "execute_run"]
 
@@ -39,9 +39,6 @@ def execute_run(
 ) -> Generator[Event, None, None]:
     """Carry out a block of replicates, or what is left of it, yielding events.
 
-    A replicate depends on the configuration and its number alone, so that a run killed at any
-    moment and executed again ends with the same bytes.
-
     Args:
         config: complete, see :meth:`LinearConfig.completed`.
         folder: of the run.
@@ -51,28 +48,10 @@ def execute_run(
     torch.set_num_threads(config.threads)
     population = POPULATIONS.create(config.population.kind, config.population.options)
     assert isinstance(population, ExactPopulation)
-    numbers = [str(config.first + index) for index in range(config.replicates)]
-    folder.tidy()
-    folder.begin(config)
-    try:
-        done = {number: value for number, value in folder.values().items() if number in numbers}
-    except RecordError:
-        done = {}
-    yield Event("started", folder.identity, len(done), config.length)
-    unsaved = 0
-    for number in numbers:
-        if number in done:
-            continue
-        done[number] = replicate(config, population, int(number))
-        unsaved += 1
-        stopping = should_stop() and len(done) < len(numbers)
-        if unsaved == SAVED_EVERY or stopping:
-            folder.write_values(done)
-            unsaved = 0
-        yield Event("step", folder.identity, len(done), config.length, f"replicate {number}")
-        if stopping:
-            yield Event("stopped", folder.identity, len(done), config.length)
-            return
-    folder.write_values({number: done[number] for number in numbers})
-    folder.seal(RunRecord("finished", config.length))
-    yield Event("finished", folder.identity, config.length, config.length)
+    yield from execute_replicates(
+        config,
+        folder,
+        lambda index: replicate(config, population, index),
+        save_every=SAVED_EVERY,
+        should_stop=should_stop,
+    )
