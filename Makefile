@@ -47,6 +47,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/onset_linear.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/unet_training.py
+	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/audit_size.py
 	$(BIN)/python benchmarks/command_line.py
 
 docs: $(VENV)/.dev

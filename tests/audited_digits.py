@@ -33,7 +33,8 @@ def verdict_of(
     opened = open_sets(generated=generated, training=training, holdout=holdout)
     sets = prepare(generated=opened[0], training=opened[1], holdout=opened[2])
     outside = sets.training if sets.holdout is None else sets.holdout
-    space = space_for(None, reference=outside.items, value_range=outside.value_range)
+    real = [each.items for each in (sets.training, sets.holdout) if each is not None]
+    space = space_for(None, real=real, value_range=outside.value_range, mirrored=True)
     gathered = evidence_of(
         generated=sets.generated.items,
         training=sets.training.items,

@@ -23,12 +23,15 @@ from ecotone.measures.closeness import closer_to_training_share
 from ecotone.measures.coordinates import distances
 from ecotone.measures.data_copying import data_copying_test
 from ecotone.measures.denoising import denoising_losses
+from ecotone.measures.divergence import feature_likelihood_divergence
 from ecotone.measures.exceedance import exceedance
 from ecotone.measures.fidelity import frechet_reading, kid_reading
 from ecotone.measures.frechet import frechet_distance
 from ecotone.measures.kernels import kid
+from ecotone.measures.likelihood import likelihood_gap, likelihood_gap_p_value
 from ecotone.measures.membership import membership_test
 from ecotone.measures.onset import onset_readings
+from ecotone.measures.penalized import minimal_cosine_distances, penalized_frechet_distance
 from ecotone.measures.sliced import sliced_wasserstein2
 from ecotone.measures.support import support_readings
 
@@ -41,7 +44,8 @@ NAMES = re.compile(
     r"|e_(training|original)_generated|delta(_null)?"
     r"|copied_share_calibrated(_floor)?|authentic_share(_holdout)?"
     r"|data_copying_(statistic|auc)|(memorized|spurious|generalized)_share"
-    r"|leakage_share|membership_(auc|true_positive_rate)"
+    r"|leakage_share|membership_(auc|true_positive_rate)|likelihood_gap|fld_holdout"
+    r"|vendi(_holdout_matched)?|memorization_distance(_floor)?|mifid_holdout"
 )
 MEASURED = list(MEASURES)
 
@@ -96,7 +100,7 @@ def test_readings_are_finite_named_and_have_intervals(name: str, usual: Evidence
 
 def test_all_names_of_the_results_table_are_there(usual: Evidence) -> None:
     found = set(everything(usual))
-    assert len(found) == 4 + 1 + 5 + 8 + 2 + 8 * 3 + 8 * 2 + 4 + 2 + 2 + 3 + 2 + 1 + 2
+    assert len(found) == 4 + 1 + 5 + 8 + 2 + 8 * 3 + 8 * 2 + 4 + 2 + 2 + 3 + 2 + 1 + 2 + 2 + 3 + 2
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -147,6 +151,10 @@ def test_a_generator_of_pure_copies_is_seen_by_every_measure(duplicated: bool) -
     assert found["frechet_training_matched"].value < found["frechet_holdout_matched"].value
     assert found["kid_training_matched"].value < found["kid_holdout_matched"].value
     assert found["precision_training"].value == found["coverage_training"].value == 1
+    assert found["memorization_distance"].value == 0
+    assert "mifid_holdout" not in found
+    assert found["likelihood_gap"].high is not None
+    assert found["likelihood_gap"].high < 0
     assert found["precision"].value < 1
     assert found["novelty"].value == found["novelty_rank"].value == 0
     assert found["e_training_generated"].value == pytest.approx(0, abs=1e-10)
@@ -221,6 +229,8 @@ def test_what_cannot_be_had_is_left_out(name: str) -> None:
         "copying": {"copied_share_gap_ratio"},
         "calibrated": {"copied_share_calibrated"},
         "authenticity": {"authentic_share"},
+        "diversity": {"vendi"},
+        "penalized": {"memorization_distance"},
         "kinds": {"memorized_share", "spurious_share", "generalized_share"},
     }
     assert set(found) == without_holdout.get(name, set())
@@ -241,8 +251,13 @@ def test_what_cannot_be_had_is_left_out(name: str) -> None:
         frechet_reading,
         kid,
         exceedance,
+        feature_likelihood_divergence,
         kid_reading,
+        likelihood_gap,
+        likelihood_gap_p_value,
         membership_test,
+        minimal_cosine_distances,
+        penalized_frechet_distance,
         neighbours,
         onset_readings,
         sliced_wasserstein2,

@@ -176,7 +176,7 @@ def audit(
     plain = features is None or features == "pixels"
     space = space_for(
         features,
-        reference=outside.items,
+        real=[each.items for each in (sets.training, sets.holdout) if each is not None],
         value_range=outside.value_range,
         mirrored=outside.is_image and plain if mirrored is None else mirrored,
         exact=search,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -66,9 +66,7 @@ class InBlocks:
         self.space, self.value_range = space, value_range
 
     def fit(self, images: Shaped[Tensor, " n *shape"]) -> InBlocks:
-        """Return this space fitted to images: at most 10,000, chosen by their content."""
-        if len(images) > _FITTED_TO:
-            images = images[shuffled(images, 0, "fitted to")[:_FITTED_TO]]
+        """Return this space fitted to images."""
         return InBlocks(self.space.fit(self._floats(images)), self.value_range)
 
     def __call__(self, images: Shaped[Tensor, " n *shape"]) -> Float64[Tensor, "n dimension"]:
@@ -91,7 +89,7 @@ class InBlocks:
 def space_for(
     features: Features,
     *,
-    reference: Shaped[Tensor, " n *shape"],
+    real: Sequence[Shaped[Tensor, "_ ..."]],
     value_range: tuple[float, float] | None,
     mirrored: bool = False,
     exact: Search = nearest,
@@ -104,7 +102,8 @@ def space_for(
     Args:
         features: None or ``"pixels"``; a feature space by name, see :func:`parse_features`; one
             that is at hand; or a function from images to features.
-        reference: images to fit to: the holdout, or the training set where there is none.
+        real: the training set, and the holdout where there is one. What is fitted is fitted to as
+            many of each: a space fitted to one alone would spread it wider than the other.
         value_range: of the images.
         mirrored: whether an image and its mirror image are to count as the same, which they do
             between pixels only.
@@ -117,7 +116,7 @@ def space_for(
     asked = _tenant(features, image=value_range is not None)
     if asked is None:
         principal = FEATURES.create("pca", {})
-        fitted = InBlocks(principal, value_range).fit(reference)
+        fitted = InBlocks(principal, value_range).fit(_as_many(real))
         about = {"distances": "pixels", "mirrored": mirrored, **fitted.describe()}
         search = partial(mirrored_nearest, search=exact) if mirrored else exact
         return Space(rows=lambda images: images, features=fitted, about=about, search=search)
@@ -126,10 +125,16 @@ def space_for(
             "mirror images count as the same between pixels only",
             hint="leave --mirrored out: most encoders see little difference between the two",
         )
-    encoder = cached(InBlocks(asked, value_range).fit(reference))
+    encoder = cached(InBlocks(asked, value_range).fit(_as_many(real)))
     told = encoder.describe()
     about = {"distances": told.get("features", "features"), **told}
     return Space(rows=encoder, features=Pixels(), about=about, search=exact)
+
+
+def _as_many(sets: Sequence[Shaped[Tensor, "_ ..."]]) -> Shaped[Tensor, "n ..."]:
+    """Return as many images of each set, chosen by their content, 10,000 in all at most."""
+    each = min(*map(len, sets), _FITTED_TO // len(sets)) if len(sets) > 1 else _FITTED_TO
+    return torch.cat([images[shuffled(images, 0, "fitted to")[:each]] for images in sets])
 
 
 def parse_features(text: str) -> tuple[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float64, Num, Shaped
 from torch import Tensor
 
 from ecotone.core.errors import DataError
@@ -21,11 +21,11 @@ class FeatureSpace(Protocol):
     what it is to judge.
     """
 
-    def fit(self, images: Float[Tensor, " n *shape"]) -> FeatureSpace:
+    def fit(self, images: Num[Tensor, " n *shape"]) -> FeatureSpace:
         """Return this space fitted to images; what needs no fitting returns itself."""
         ...
 
-    def __call__(self, images: Float[Tensor, " n *shape"]) -> Float64[Tensor, "n dimension"]:
+    def __call__(self, images: Num[Tensor, " n *shape"]) -> Float64[Tensor, "n dimension"]:
         """Return one row of features an image, in float64."""
         ...
 

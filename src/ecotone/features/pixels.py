@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxtyping import Float, Float64
+from jaxtyping import Float64, Num
 from torch import Tensor
 
 from ecotone.features.base import flattened
@@ -21,11 +21,11 @@ class Pixels:
     torch.Size([2, 4])
     """
 
-    def fit(self, images: Float[Tensor, " n *shape"]) -> Pixels:  # noqa: ARG002
+    def fit(self, images: Num[Tensor, " n *shape"]) -> Pixels:  # noqa: ARG002
         """Return itself: pixels need no fitting."""
         return self
 
-    def __call__(self, images: Float[Tensor, " n *shape"]) -> Float64[Tensor, "n dimension"]:
+    def __call__(self, images: Num[Tensor, " n *shape"]) -> Float64[Tensor, "n dimension"]:
         """Return the flattened images in float64.
 
         Raises:

@@ -17,9 +17,14 @@ from ecotone.measures.closest_record import closest_record_test
 from ecotone.measures.data_copying import data_copying_of
 from ecotone.measures.evidence import Evidence
 from ecotone.measures.exceedance import exceedance
+from ecotone.measures.fair_spaces import fair_space
+from ecotone.measures.frechet import frechet_distance
+from ecotone.measures.likelihood import likelihood_test
 from ecotone.measures.membership import membership_test
 from ecotone.measures.neighbours import GAP_RATIO
+from ecotone.measures.penalized import cosine_distances
 from ecotone.measures.scores import copy_scores
+from ecotone.measures.subsets import shuffled
 
 __all__ = ["DETECTORS", "Detection", "Detector"]
 
@@ -107,6 +112,37 @@ def membership(evidence: Evidence) -> Detection | None:
     return Detection(found.auc, found.p_value)
 
 
+def likelihood(evidence: Evidence) -> Detection | None:
+    """Training images likelier than held-out ones around generated ones (permutation test)."""
+    found = likelihood_test(evidence)
+    return None if found is None else Detection(-found.gap.value, found.p_value)
+
+
+def memorization_distance(evidence: Evidence) -> Detection | None:
+    """Cosine distance to the nearest training image, over held-out images' (as in MiFID)."""
+    found = cosine_distances(evidence)
+    if found.holdout is None:
+        return None
+    return Detection(float(found.holdout.mean() - found.generated.mean()), None)
+
+
+def frechet_difference(evidence: Evidence) -> Detection | None:
+    """Fréchet distance to the holdout less that to as many training images."""
+    holdout, seed = evidence.holdout, evidence.seed
+    if holdout is None or min(len(evidence.generated), len(holdout), len(evidence.training)) < 2:
+        return None
+    size = min(len(evidence.training), len(holdout))
+    space = fair_space(evidence, "training", "holdout")
+    generated = space(evidence.generated)
+    ours, theirs = (
+        frechet_distance(
+            generated=generated, reference=space(images[shuffled(images, seed, "frechet")[:size]])
+        )
+        for images in (evidence.training, holdout)
+    )
+    return Detection(theirs - ours, None)
+
+
 DETECTORS: Mapping[str, Detector] = {
     "gap_ratio": gap_ratio,
     "calibrated": calibrated,
@@ -118,5 +154,8 @@ DETECTORS: Mapping[str, Detector] = {
     "closest_record": closest_record,
     "membership": membership,
     "data_copying": data_copying,
+    "likelihood": likelihood,
+    "memorization_distance": memorization_distance,
+    "frechet_difference": frechet_difference,
 }
 """Every detector by name."""

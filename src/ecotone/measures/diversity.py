@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 from torch import Tensor
@@ -16,9 +16,10 @@ from ecotone.core.intervals import jackknife
 from ecotone.core.readings import Reading
 from ecotone.features import FeatureSpace
 from ecotone.measures.evidence import Evidence
+from ecotone.measures.fair_spaces import fair_space
 from ecotone.measures.subsets import shuffled
 
-__all__ = ["diversity", "refitted", "unit_rows", "vendi_reading", "vendi_score"]
+__all__ = ["diversity", "unit_rows", "vendi_reading", "vendi_score"]
 
 _LEVEL = 0.95
 _GROUPS = 20
@@ -45,7 +46,7 @@ def diversity(evidence: Evidence) -> dict[str, Reading]:
     anew, to the training set, which is neither of the two compared.
     """
     seed, holdout = evidence.seed, evidence.holdout
-    space = refitted(evidence.features, evidence.training, seed=seed)
+    space = fair_space(evidence, "training")
     size = (
         len(evidence.generated) if holdout is None else min(len(evidence.generated), len(holdout))
     )
@@ -158,36 +159,6 @@ def unit_rows(images: Float[Tensor, "n d"], least: float = 0.0) -> Float64[Tenso
     none = norms <= least
     directions = (rows / norms.masked_fill(none, 1)).masked_fill(none, 0)
     return torch.cat([directions, none.double()], dim=1)
-
-
-def refitted(space: FeatureSpace, *sets: Shaped[Tensor, "_ ..."], seed: int) -> FeatureSpace:
-    """Return a feature space fitted to a random part of sets that a comparison is fair to.
-
-    Principal components spread those images wider that they were fitted to, so two sets may be
-    compared in a space that was fitted to neither, or to both alike. Of each set the same share is
-    taken, 2,048 images in all at most. Encoders, which need no fitting, are returned as they are,
-    and so is a space that cannot be fitted to these images.
-
-    Args:
-        space: fitted or not.
-        sets: images of one shape and type.
-        seed: for which images are taken.
-
-    >>> from ecotone.features.pca import PrincipalComponents
-    >>> refitted(PrincipalComponents(1), torch.eye(3), torch.eye(3), seed=0).describe()["images"]
-    6
-    """
-    total = sum(len(images) for images in sets)
-    size = sets[0][:1].nbytes
-    share = min(1.0, _FITTED / total, _FITTED_BYTES / max(1, size * total))
-    parts = []
-    for images in sets:
-        order = shuffled(images, seed, "refitted")[: math.ceil(share * len(images))]
-        parts.append(images[order.to(images.device)])
-    try:
-        return space.fit(torch.cat(parts))
-    except DataError:
-        return space
 
 
 class _Kernel:

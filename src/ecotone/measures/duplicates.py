@@ -39,9 +39,7 @@ def digests(images: Shaped[Tensor, " n *shape"]) -> list[bytes]:
     if flat.is_floating_point() and flat.dtype != torch.float64:
         flat = flat.float()
     # Adding zero turns -0.0, which equals 0.0 but has other bytes, into 0.0.
-    return [
-        hashlib.blake2b((row + 0).numpy().tobytes(), digest_size=16).digest() for row in flat
-    ]
+    return [hashlib.blake2b((row + 0).numpy().tobytes(), digest_size=16).digest() for row in flat]
 
 
 def near_duplicates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Float64
@@ -12,8 +13,9 @@ from torch import Tensor
 from ecotone.core.errors import DataError
 from ecotone.core.intervals import mean_interval, wilson
 from ecotone.core.readings import Reading
-from ecotone.measures.diversity import refitted, unit_rows
+from ecotone.measures.diversity import unit_rows
 from ecotone.measures.evidence import Evidence
+from ecotone.measures.fair_spaces import fair_space
 from ecotone.measures.fidelity import frechet_reading
 from ecotone.measures.frechet import frechet_distance
 from ecotone.measures.search import nearest
@@ -21,6 +23,8 @@ from ecotone.measures.subsets import shuffled
 
 __all__ = [
     "THRESHOLD",
+    "CosineDistances",
+    "cosine_distances",
     "memorization_penalty",
     "minimal_cosine_distances",
     "penalized",
@@ -58,23 +62,13 @@ def penalized(evidence: Evidence) -> dict[str, Reading]:
     is neither of the two compared. Without a holdout ``memorization_distance`` alone is returned.
     """
     seed, space = evidence.seed, evidence.features
-    apart = refitted(space, evidence.training, seed=seed)
-
-    def distances(images: Tensor) -> Float64[Tensor, " n"]:
-        found = torch.full((len(images),), torch.inf, dtype=torch.float64)
-        rows = apart(images)
-        for block in evidence.training.split(_BLOCK):
-            near = minimal_cosine_distances(generated=rows, training=apart(block))
-            found = found.minimum(near.cpu())
-        return found
-
+    apart, found = fair_space(evidence, "training"), cosine_distances(evidence)
+    generated, floor = found.generated, found.holdout
     how: dict[str, object] = {**apart.describe(), "training_images": len(evidence.training)}
     if apart is not space:
         how["features_fitted_to"] = "training images"
-    generated = distances(evidence.generated)
-    if evidence.holdout is None:
+    if floor is None or evidence.holdout is None:
         return {"memorization_distance": _distance(generated, None, how)}
-    floor = distances(evidence.holdout)
     readings = {
         "memorization_distance": _distance(generated, float(floor.mean()), how),
         "memorization_distance_floor": _distance(floor, None, how),
@@ -99,6 +93,34 @@ def penalized(evidence: Evidence) -> dict[str, Reading]:
                 training_images=len(evidence.training),
             )
     return readings
+
+
+class CosineDistances(NamedTuple):
+    """Minimal cosine distances to the training set."""
+
+    generated: Float64[Tensor, " n"]
+    holdout: Float64[Tensor, " m"] | None
+
+
+def cosine_distances(evidence: Evidence) -> CosineDistances:
+    """Return the minimal cosine distances of both sets to the training set, in a fair space."""
+    space, kept = fair_space(evidence, "training"), evidence.neighbours.kept
+    blocks = [space(part) for part in evidence.training.split(_BLOCK)]
+
+    def distances(images: Tensor) -> Float64[Tensor, " n"]:
+        found, rows = torch.full((len(images),), torch.inf, dtype=torch.float64), space(images)
+        for block in blocks:
+            near = minimal_cosine_distances(generated=rows, training=block)
+            found = found.minimum(near.cpu())
+        return found
+
+    if evidence.holdout is None:
+        return CosineDistances(distances(evidence.generated), None)
+    # The holdout's are those of every set of generated images.
+    key = ("cosine distances", space, len(evidence.holdout))
+    if key not in kept:
+        kept[key] = distances(evidence.holdout)
+    return CosineDistances(distances(evidence.generated), kept[key])
 
 
 def penalized_frechet_distance(

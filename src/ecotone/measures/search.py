@@ -206,12 +206,10 @@ def _finite(name: str, images: Tensor) -> Tensor:
     flat = images.detach().reshape(len(images), -1)
     if flat.dtype == torch.uint8:
         return flat.contiguous()
-    if flat.dtype not in (torch.float32, torch.float64):
-        flat = flat.float()
     low, high = torch.aminmax(flat)
     # Larger values have squares past float64's range; NaN compares false.
     if not (float(low) > -1e150 and float(high) < 1e150):
-        wrong = ~(flat.abs() < 1e150).all(dim=1)
+        wrong = torch.cat([~(part.abs() < 1e150).all(dim=1) for part in flat.split(4096)])
         index = int(wrong.int().argmax())
         raise DataError(
             f"row {index} of the {name} holds NaN, an infinity or a value past 1e150",
