@@ -19,6 +19,7 @@ from ecotone.features.pca import PrincipalComponents
 from ecotone.features.pixels import Pixels
 from ecotone.measures import Evidence, Reference, nearest
 from ecotone.measures.detectors import DETECTORS
+from ecotone.measures.mirrored import mirrored_nearest
 from ecotone.populations import POPULATIONS, plant_copies
 from ecotone.populations.planted import TRANSFORMS
 from ecotone.studies import load_design, preset_names, run_study
@@ -168,14 +169,16 @@ def test_sets_are_planted_as_plant_copies_plants_them() -> None:
     assert len(judged) == 2 * (1 + len(list(TRANSFORMS)) * 2)
 
 
-def test_a_replicate_says_what_each_set_alone_would_say() -> None:
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_replicate_says_what_each_set_alone_would_say(mirrored: bool) -> None:
     """Everything shared between sets is the same as if it were had for each."""
-    whole = config()
+    whole = config(mirrored=mirrored)
+    search = mirrored_nearest if mirrored else nearest
     digits = POPULATIONS.create("digits", {})
     found = replicate(whole, digits, 2)
     seed = derive(whole.seed, "planted", 2)
     training, holdout, pool, judged = planted_sets(whole, digits, seed)
-    reference = Reference(training=training, holdout=holdout, listed=51)
+    reference = Reference(training=training, holdout=holdout, listed=51, search=search)
     for one, told in zip(judged, found, strict=True):
         images = pool[one.chosen]
         evidence = Evidence(
@@ -187,6 +190,7 @@ def test_a_replicate_says_what_each_set_alone_would_say() -> None:
             denoiser=None,
             sigma_data=float(training.double().std()),
             seed=derive(seed, "evidence"),
+            search=search,
         )
         for name, detector in DETECTORS.items():
             detection = detector(evidence)
@@ -323,6 +327,8 @@ def test_vectors_can_be_planted(tmp_path: Path) -> None:
         (["seeds=[0,1]"], "a planted study repeats by replicates"),
         (["first=3"], "first in .* is set by the study"),
         (["population={kind: gaussian, dimension: 4}", "transforms=[flip]"], "no images to flip"),
+        (["population={kind: gaussian, dimension: 4}", "mirrored=true"], "no left and right"),
+        (["mirrored=true", "distance=pca"], "between pixels only"),
         (["originals=10"], "unknown key 'originals'"),
     ],
 )

@@ -174,6 +174,7 @@ def list_() -> None:
     from ecotone.features import FEATURES
     from ecotone.measures import MEASURES
     from ecotone.populations import POPULATIONS
+    from ecotone.populations.planted import TRANSFORMS
     from ecotone.samplers import SAMPLERS
     from ecotone.studies import load_design, preset_names
 
@@ -190,6 +191,7 @@ def list_() -> None:
         ("Samplers (sampler.kind)", SAMPLERS),
         ("Feature spaces (monitor.features.kind)", FEATURES),
         ("Measures (monitor.measures)", MEASURES),
+        ("Changes to copies (transforms, where experiment is planted)", TRANSFORMS),
     ):
         typer.echo(f"{title}: {', '.join(registry)}")
 

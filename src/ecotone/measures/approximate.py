@@ -23,13 +23,15 @@ from ecotone.core.intervals import wilson
 from ecotone.core.readings import Reading
 from ecotone.core.seeds import derive
 from ecotone.measures.products import squared_distances
-from ecotone.measures.search import Progress, TopK, nearest
+from ecotone.measures.search import Labels, Progress, TopK, nearest
 from ecotone.measures.subsets import shuffled
 
 __all__ = ["approximate_nearest"]
 
 _MARGIN = 14
 """Candidates beyond k whose distances are settled: codes of 8 bits misplace close ones."""
+_SPARE = 16
+"""References listed beyond those asked for where some are passed over."""
 _PER_CELL = 39
 """References that a cell's centre is the mean of (what faiss advises)."""
 _LEARNED = 1 << 26
@@ -45,6 +47,7 @@ def approximate_nearest(
     k: int,
     *,
     seed: int,
+    passing_over: Labels | None = None,
     recall: float = 0.99,
     recall_sample: int = 1000,
     progress: Progress | None = None,
@@ -68,6 +71,8 @@ def approximate_nearest(
         references: of the queries' shape.
         k: how many, 1 to the number of references.
         seed: for the queries of the sample and the references that cells are learned from.
+        passing_over: labels of queries and references, as for ``nearest``. Those passed over are
+            left out of longer lists; where more than 16 of them are near, a list may end early.
         recall: share of the first half to reach, above 0, up to 1: at 1 cells are looked in until
             none of the sample is missed.
         recall_sample: queries to measure recall on, 2 or more; all where there are fewer.
@@ -96,7 +101,8 @@ def approximate_nearest(
         nearest(queries, references, k)  # which says what is wrong with them
     _check_finite(queries)
     sample = shuffled(queries, seed, "recall")[:recall_sample].to(queries.device)
-    truth = nearest(queries[sample], references, 1).distances[:, 0].cpu()
+    labels = None if passing_over is None else (passing_over[0][sample], passing_over[1])
+    truth = nearest(queries[sample], references, 1, passing_over=labels).distances[:, 0].cpu()
     if not 1 <= k <= len(references):
         raise DataError(
             f"the {k} nearest of {len(references)} references cannot be had",
@@ -106,22 +112,29 @@ def approximate_nearest(
     flat, stored = (
         images.detach().reshape(len(images), -1).cpu() for images in (queries, references)
     )
+    own = None if passing_over is None else tuple(part.cpu() for part in passing_over)
+    wanted = k if own is None else min(len(references), k + _SPARE)
+
+    def listed(index: _Index, rows: Tensor) -> TopK:
+        found = index.nearest(flat[rows], wanted)
+        return found if own is None else _without(found, own[0][rows], own[1], k)
+
     with _threads(faiss):
         index = _Index(faiss, stored, seed)
         tried = max(1, len(sample) // 2)
         choosing, measuring = sample[:tried].cpu(), sample[-tried:].cpu()
         index.probed = min(_FIRST, index.cells)
         while index.probed < index.cells:
-            found = index.nearest(flat[choosing], k).distances[:, 0]
+            found = listed(index, choosing).distances[:, 0]
             if float((found <= truth[:tried]).double().mean()) >= recall:
                 break
             index.probed = min(2 * index.probed, index.cells)
-        found = index.nearest(flat[measuring], k).distances[:, 0]
+        found = listed(index, measuring).distances[:, 0]
         hits = int((found <= truth[-tried:]).sum())
         parts, done = [], 0
-        for block in flat.split(_rows(flat)):
-            parts.append(index.nearest(block, k))
-            done += len(block)
+        for rows in torch.arange(len(flat)).split(_rows(flat)):
+            parts.append(listed(index, rows))
+            done += len(rows)
             if progress is not None:
                 progress(done, len(flat))
     low, high = wilson(hits, tried)
@@ -200,6 +213,20 @@ class _Index:
         if not rows.is_floating_point():
             return rows.float().numpy()
         return ((rows.double() - self._centre) * self._scale).float().numpy()
+
+
+def _without(
+    found: TopK,
+    own: Int64[Tensor, " queries"],
+    others: Int64[Tensor, " references"],
+    k: int,
+) -> TopK:
+    """Return the k nearest found whose label is not the query's."""
+    passed = others[found.indices.clamp_min(0)] == own[:, None]
+    distances = found.distances.masked_fill(passed, torch.inf)
+    indices = found.indices.masked_fill(passed, -1)
+    order = distances.argsort(dim=1, stable=True)[:, :k]
+    return TopK(distances.gather(1, order), indices.gather(1, order))
 
 
 def _rows(images: Tensor) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ecotone.core.readings import Reading
@@ -11,15 +10,11 @@ from ecotone.measures.search import Labels, Progress, TopK
 
 __all__ = ["ApproximateSearch"]
 
-_SPARE = 16
-"""References listed beyond those asked for where some are passed over."""
-
 
 class ApproximateSearch:
     """Finds near references by an index, and keeps how often the nearest one was found.
 
-    It stands where :func:`ecotone.measures.search.nearest` does. References that are to be passed
-    over are left out of longer lists; where more than 16 were, a list may end early.
+    It stands where :func:`ecotone.measures.search.nearest` does.
 
     Args:
         seed: see :func:`ecotone.measures.approximate.approximate_nearest`.
@@ -42,19 +37,11 @@ class ApproximateSearch:
     ) -> TopK:
         """Return near references, nearest first; inf and −1 where fewer were found."""
         del names
-        wanted = k if passing_over is None else min(len(references), k + _SPARE)
         found, recall = approximate_nearest(
-            queries, references, wanted, seed=self.seed, progress=progress
+            queries, references, k, seed=self.seed, passing_over=passing_over, progress=progress
         )
         self.recalls.append(recall)
-        if passing_over is None:
-            return found
-        labels = passing_over[1].to(found.indices.device)[found.indices.clamp_min(0)]
-        own = labels == passing_over[0].to(labels.device)[:, None]
-        distances = found.distances.masked_fill(own, torch.inf)
-        indices = found.indices.masked_fill(own, -1)
-        order = distances.argsort(dim=1, stable=True)[:, :k]
-        return TopK(distances.gather(1, order), indices.gather(1, order))
+        return found
 
     @property
     def recall(self) -> Reading | None:

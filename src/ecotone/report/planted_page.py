@@ -182,5 +182,6 @@ def _sets(study: PlantedStudy, config: Any) -> str:
     return (
         f"{' '.join(parts)} {sizes} fresh ones, all different. The fresh ones stand for what an "
         "honest generator makes; a share of them is replaced by copies of training images. "
-        f"Distances are taken in {clean(space)}."
+        f"Distances are taken in {clean(space)}"
+        f"{', an image and its mirror image being the same' if config.get('mirrored') else ''}."
     )

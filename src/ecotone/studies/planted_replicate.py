@@ -22,9 +22,9 @@ from ecotone.features import FEATURES
 from ecotone.measures.calibrated import NEAREST
 from ecotone.measures.detectors import DETECTORS
 from ecotone.measures.evidence import Evidence
+from ecotone.measures.mirrored import mirrored_nearest
 from ecotone.measures.neighbours import Reference
 from ecotone.measures.scores import copy_scores
-from ecotone.measures.mirrored import mirrored_nearest
 from ecotone.measures.search import Search, nearest
 from ecotone.populations import Population, plant_copies
 from ecotone.studies.planted_config import NULL, PlantedConfig

@@ -9,6 +9,7 @@ import torch
 
 from ecotone.core.records import content_hash
 from ecotone.features import FEATURES
+from ecotone.measures.mirrored import mirrored_nearest
 from ecotone.populations import POPULATIONS, Population
 from ecotone.populations.planted import TRANSFORMS
 from ecotone.studies.config import Tenant
@@ -28,7 +29,7 @@ def _population(tenant: str) -> Population:
 
 
 def check_run(config: PlantedConfig, population: Population) -> str:
-    """Try that a block can be had: the split, each transform, the feature spaces.
+    """Try that a block can be had: the split, mirroring, each transform, the feature spaces.
 
     Returns:
         A fingerprint of the data, and of an encoder's weights where there is one.
@@ -38,6 +39,8 @@ def check_run(config: PlantedConfig, population: Population) -> str:
             an option that its tenant refuses.
     """
     split = population.split(config.n, config.holdout + max(config.generated), 0)
+    if config.mirrored:
+        mirrored_nearest(split.holdout[:1], split.training[:1], 1)
     for tenant in config.transforms:
         TRANSFORMS.create(tenant.kind, tenant.options)(
             split.training[:1],
