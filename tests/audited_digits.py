@@ -11,9 +11,7 @@ from ecotone.auditing.judging import Judgement, judge
 from ecotone.auditing.measuring import evidence_of
 from ecotone.auditing.space import space_for
 from ecotone.auditing.verdict import Verdict, decide
-from ecotone.auditing.writing import copied_shares
-from ecotone.measures.calibrated import calibrated
-from ecotone.measures.copying import copying
+from ecotone.measures.copying import copied_share_gap_ratio
 from ecotone.populations.digits import Digits
 from ecotone.populations.sources import open_sets
 
@@ -55,7 +53,7 @@ def verdict_of(
     )
     return decide(
         told.findings,
-        copied=copied_shares({**copying(gathered.evidence), **calibrated(gathered.evidence)}),
+        copied=copied_share_gap_ratio(gathered.evidence.neighbours),
         reach=told.reach,
         asked=0.05,
         halves=sets.holdout is None,

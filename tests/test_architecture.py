@@ -14,6 +14,8 @@ SOURCE = ROOT / "src" / "ecotone"
 
 # What cannot say in a docstring what it is.
 OTHERS = {
+    "report/templates/audit.css": "What the page of an audit adds to the look of all.",
+    "report/templates/audit.html.j2": "The page of an audit.",
     "report/templates/base.html.j2": "What every page has: head, style, script, versions.",
     "report/templates/hover.js": "Tooltips, by mouse and by keyboard.",
     "report/templates/onset.html.j2": "The page of a linear study.",

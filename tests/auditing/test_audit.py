@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 import torch
 from scipy.stats import binomtest
+from sklearn.datasets import load_digits
 from torch import Tensor
 
 import ecotone
-from audited_digits import dealt, verdict_of
+from audited_digits import DIGITS, dealt, verdict_of
 from ecotone.auditing import Audit, AuditRecord
 from ecotone.auditing.verdict import Outcome
 from ecotone.core.errors import ConfigError, DataError
@@ -164,6 +165,36 @@ def test_near_copies_overfit_without_being_verbatim() -> None:
     found = ecotone.audit(generated=near, training=training, holdout=holdout)
     assert found.record.outcome == "overfits"
     assert found.exit_code == 4
+
+
+POOR = ["one class", "blurred", "low contrast", "noisy"]
+
+
+def poor(kind: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sets whose generated images are honest, and not like the population."""
+    training, holdout, fresh = dealt(seed, 600, 600, 597)
+    if kind == "one class":
+        # The ones are crowded; most images near one are ones.
+        order = np.random.default_rng(seed).permutation(len(DIGITS))[1200:]
+        fresh = fresh[torch.from_numpy(load_digits(return_X_y=True)[1][order] == seed % 10)]
+    elif kind == "blurred":
+        fresh = torch.nn.functional.avg_pool2d(fresh, 3, 1, 1)
+    elif kind == "low contrast":
+        fresh = 0.7 * fresh - 0.2
+    else:
+        noise = torch.randn(fresh.shape, generator=torch.Generator().manual_seed(seed))
+        fresh = (fresh + 0.3 * noise).clamp(-1, 1)
+    return training, holdout, fresh
+
+
+@pytest.mark.parametrize("kind", POOR)
+def test_honest_generators_are_not_accused_however_poor_they_are(kind: str) -> None:
+    accused = 0
+    for seed in range(10):
+        training, holdout, fresh = poor(kind, seed)
+        verdict = verdict_of(generated=fresh, training=training, holdout=holdout, seed=seed)
+        accused += verdict.outcome in (Outcome.COPIES, Outcome.OVERFITS)
+    assert binomtest(accused, 10, 0.05, alternative="greater").pvalue > 0.01
 
 
 def test_groups_hold_images_together() -> None:

@@ -4,22 +4,20 @@ import pytest
 
 from ecotone.auditing.findings import Finding, Reach
 from ecotone.auditing.planning import Needed
-from ecotone.auditing.verdict import Copied, Outcome, Verdict, decide
+from ecotone.auditing.verdict import Outcome, Verdict, decide
 from ecotone.core.readings import Reading
 
 SHARE = Reading(0.2, n=100, unit="share", higher_is="more copying", low=0.13, high=0.29)
 
-FLOOR = Reading(0.01, n=100, unit="share", higher_is="more copying", low=0.001, high=0.05)
 
-
-def finding(kind: str, p_value: float, name: str = "gap_ratio") -> Finding:
-    return Finding(name, kind, "Is it?", p_value, 0.0125, "seen")  # type: ignore[arg-type]
+def finding(kind: str, p_value: float) -> Finding:
+    return Finding("test", kind, "Is it?", p_value, 0.0125, "seen")  # type: ignore[arg-type]
 
 
 def decided(*findings: Finding, reach: Reach | None, halves: bool = False) -> Verdict:
     return decide(
         findings,
-        copied={"gap_ratio": Copied(SHARE, None), "calibrated": Copied(SHARE, FLOOR)},
+        copied=SHARE,
         reach=reach,
         asked=0.05,
         halves=halves,
@@ -38,19 +36,12 @@ def test_copies_come_before_all_else() -> None:
     )
 
 
-def test_altered_copies_are_told_from_verbatim_ones() -> None:
-    strict, loose = finding("copies", 0.4), finding("copies", 1e-5, "calibrated")
-    verdict = decided(strict, loose, reach=None)
-    assert verdict.outcome is Outcome.COPIES
-    assert "are altered copies, and 1 % of the held-out ones (p = 1e-05)" in verdict.sentence
-
-
 def test_overfitting_is_said_where_only_that_is_significant() -> None:
     verdict = decided(
         finding("copies", 0.3), finding("overfitting", 0.001), reach=Reach(None, None)
     )
     assert verdict.outcome is Outcome.OVERFITS
-    assert "without verbatim copies" in verdict.sentence
+    assert "without verbatim copies in evidence: seen (p = 0.001)" in verdict.sentence
 
 
 @pytest.mark.parametrize("p_value", [0.0126, 0.5, 1.0])

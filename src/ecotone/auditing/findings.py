@@ -75,21 +75,14 @@ class Side:
         """Scores of generated images, and of those outside."""
         return copy_scores(self.neighbours)
 
-    def below(self, score: str, threshold: float) -> Counts | None:
-        """Return how many images have a score below a threshold.
-
-        None where all training images are near duplicates of one another.
-        """
-        scores = self.scores.get(score)
-        if scores is None or scores.holdout is None:
-            return None
-        generated, outside = scores.generated < threshold, scores.holdout < threshold
-        return Counts(int(generated.sum()), len(generated), int(outside.sum()), len(outside))
-
     @property
     def copies(self) -> Counts | None:
-        """Copies by the gap ratio, see :meth:`below`."""
-        return self.below("gap_ratio", GAP_RATIO)
+        """Copies by the gap ratio; None where all training images are near duplicates."""
+        scores = self.scores.get("gap_ratio")
+        if scores is None or scores.holdout is None:
+            return None
+        generated, outside = scores.generated < GAP_RATIO, scores.holdout < GAP_RATIO
+        return Counts(int(generated.sum()), len(generated), int(outside.sum()), len(outside))
 
 
 def against_holdout(
@@ -208,28 +201,20 @@ _Raw = tuple[str, Kind, str, float, str]
 
 
 def _copies(side: Side) -> list[_Raw]:
-    rules = (
+    counts = side.copies
+    if counts is None:
+        return []
+    return [
         (
             "gap_ratio",
-            GAP_RATIO,
+            "copies",
             "Are more generated than held-out images three times nearer to one training image "
             "than to any other?",
-        ),
-        (
-            "calibrated",
-            1.0,
-            "Are more generated than held-out images twice as near to one training image as to "
-            "its surroundings, the 50 nearest?",
-        ),
-    )
-    found: list[_Raw] = []
-    for score, threshold, question in rules:
-        counts = side.below(score, threshold)
-        if counts is not None:
-            seen = f"{counts.copied:,} of {counts.n:,} generated images are, and {counts.floor:,} "
-            seen += f"of {counts.m:,} others"
-            found.append((score, "copies", question, copying_p_value(*counts), seen))
-    return found
+            copying_p_value(*counts),
+            f"{counts.copied:,} of {counts.n:,} generated images are, and {counts.floor:,} of "
+            f"{counts.m:,} others",
+        )
+    ]
 
 
 def _standing_out(side: Side) -> list[_Raw]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
 
 from ecotone.auditing.findings import Finding, Reach
 from ecotone.core.readings import Reading
 
-__all__ = ["Copied", "Outcome", "Verdict", "decide"]
+__all__ = ["Outcome", "Verdict", "decide"]
 
 
 class Outcome(Enum):
@@ -27,15 +26,6 @@ class Outcome(Enum):
         return {"none": 0, "copies": 1, "too_few": 3, "overfits": 4}[self.value]
 
 
-class Copied(NamedTuple):
-    """What a rule calls copies."""
-
-    share: Reading
-    """Of generated images."""
-    floor: Reading | None
-    """Of held-out images; None without a holdout."""
-
-
 @dataclass(frozen=True)
 class Verdict:
     """The outcome and its sentence."""
@@ -47,7 +37,7 @@ class Verdict:
 def decide(
     findings: Sequence[Finding],
     *,
-    copied: Mapping[str, Copied],
+    copied: Reading | None,
     reach: Reach | None,
     asked: float,
     halves: bool,
@@ -61,7 +51,8 @@ def decide(
 
     Args:
         findings: the tests.
-        copied: shares that each test of copies compares, by its name.
+        copied: share of generated images that are copies by the gap ratio; None where none can
+            stand out.
         reach: what the test of copies could have seen.
         asked: share of copies that is to be seen.
         halves: whether halves of the training set stood in for a holdout.
@@ -74,16 +65,10 @@ def decide(
             continue
         strongest = min(shown, key=lambda finding: finding.p_value)
         if outcome is Outcome.COPIES:
-            # The strict rule speaks where it can: its copies need no second look.
-            first = shown[0].name
-            kind = "copies" if first == "gap_ratio" else "altered copies"
-            share, floor = copied[first]
-            told = f"Copies found: {_share(share)} of the generated images are {kind}"
-            if floor is not None and floor.value > 0:
-                told += f", and {_percent(floor.value)} of the held-out ones"
-            strongest = shown[0]
+            assert copied is not None
+            told = f"Copies found: {_share(copied)} of the generated images are copies"
         else:
-            told = "The generator overfits, without verbatim copies in evidence"
+            told = f"The generator overfits, without verbatim copies in evidence: {strongest.seen}"
         return Verdict(outcome, f"{told} ({_p(strongest.p_value)}{weaker}).")
     if reach is None:
         return Verdict(

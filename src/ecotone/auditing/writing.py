@@ -22,12 +22,12 @@ from ecotone.auditing.record import (
     SetRecord,
 )
 from ecotone.auditing.risk import Leaks, leaks
-from ecotone.auditing.verdict import Copied, decide
+from ecotone.auditing.verdict import decide
 from ecotone.core.readings import Reading
 from ecotone.measures.evidence import Evidence
 from ecotone.populations.sources import Items
 
-__all__ = ["copied_shares", "written_up"]
+__all__ = ["written_up"]
 
 
 def written_up(
@@ -62,7 +62,7 @@ def written_up(
     halves = evidence.holdout is None
     verdict = decide(
         findings,
-        copied=copied_shares(readings),
+        copied=readings.get("copied_share_gap_ratio"),
         reach=reach,
         asked=share,
         halves=halves,
@@ -120,16 +120,6 @@ def written_up(
         agreement=agreement(evidence.neighbours),
         caveats=caveats(verdict, readings, found, controls, halves=halves),
     )
-
-
-def copied_shares(readings: Mapping[str, Reading]) -> dict[str, Copied]:
-    """Return the copied shares that each test of copies compares, by the test's name."""
-    named = {name: f"copied_share_{name}" for name in ("gap_ratio", "calibrated")}
-    return {
-        test: Copied(readings[name], readings.get(f"{name}_floor"))
-        for test, name in named.items()
-        if name in readings
-    }
 
 
 def _finding(finding: Finding) -> FindingRecord:
