@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import ecotone.auditing
 from command_line import Run, refused
 from ecotone.auditing import AuditRecord
 from ecotone.denoisers import MODELS
@@ -251,6 +252,31 @@ def test_a_pickle_is_never_loaded(run: Run, tmp_path: Path) -> None:
     for name in ("g.npy", "o.npy", "g.pkl", "g.pt", "g.bin"):
         assert run("audit", name, "--training", "t").code == 2
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted"),
+        (ZeroDivisionError("odd"), 70, "defect of ecotone"),
+        (MemoryError(), 2, "out of memory"),
+    ],
+)
+def test_what_is_no_verdict_has_no_verdicts_exit_code(
+    raised: BaseException,
+    code: int,
+    told: str,
+    run: Run,
+    folders: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(**_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(ecotone.auditing, "audit", fail, raising=False)
+    ended = run("audit", *folders)
+    assert ended.code == code
+    assert told in ended.err
 
 
 def test_mixed_sizes_are_brought_to_one_and_told(run: Run, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -357,3 +359,20 @@ def test_the_ready_made_study_can_be_had() -> None:
         assert {block.population.kind for block in blocks} == {population}
         assert sum(block.length for block in blocks) >= 40
         assert all(isinstance(b, PlantedConfig) and len(b.labels) == 8 for b in blocks)
+
+
+def test_results_are_tabulated_the_same_each_time(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    script = Path(__file__).parents[2] / "docs" / "results" / "planted.py"
+    told = []
+    for name in ("once", "twice"):
+        monkeypatch.setattr(sys, "argv", [str(script), str(undisturbed), str(tmp_path / name)])
+        runpy.run_path(str(script), run_name="__main__")
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert told[0].count("\n") == 2 + len(BY_OWN_TEST)
+    files = sorted(path.name for path in (tmp_path / "once").iterdir())
+    assert files == ["false-positives.csv", "ranking.csv", "smallest.csv", "study.yaml"]
+    for name in files:
+        assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ecotone import __version__
-from ecotone.cli.audit import audit
+from ecotone.cli.audit import INTERRUPTED, audit
 from ecotone.core.errors import EcotoneError, RecordError
 
 __all__ = ["app", "main"]
@@ -25,8 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it, and where the time given is up."""
+DEFECT = 70
+"""Exit code where ecotone itself is wrong, as sysexits.h has it: an audit's verdict can be 1."""
 
 
 def main() -> None:
@@ -36,6 +37,13 @@ def main() -> None:
     except EcotoneError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
+    except MemoryError:
+        typer.echo("error: out of memory; give fewer or smaller images", err=True)
+        sys.exit(2)
+    except Exception:
+        typer.echo(traceback.format_exc(), err=True)
+        typer.echo("This is a defect of ecotone: please report it with the lines above.", err=True)
+        sys.exit(DEFECT)
 
 
 def _version(asked: bool) -> bool:

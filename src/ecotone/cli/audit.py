@@ -9,7 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["audit"]
+__all__ = ["INTERRUPTED", "audit"]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it, and where the time given is up."""
 
 
 def audit(
@@ -95,24 +98,29 @@ def audit(
     from ecotone.auditing import audit as run_audit
     from ecotone.cli.stages import stages
 
-    with stages() as told:
-        found = run_audit(
-            generated=generated,
-            training=training,
-            holdout=holdout,
-            features=features,
-            groups=groups,
-            mirrored=mirrored,
-            approximate=approximate,
-            size=size,
-            layout=layout,
-            share=share,
-            level=level,
-            samples=samples,
-            download=download,
-            seed=seed,
-            told=told,
-        )
+    try:
+        with stages() as told:
+            found = run_audit(
+                generated=generated,
+                training=training,
+                holdout=holdout,
+                features=features,
+                groups=groups,
+                mirrored=mirrored,
+                approximate=approximate,
+                size=size,
+                layout=layout,
+                share=share,
+                level=level,
+                samples=samples,
+                download=download,
+                seed=seed,
+                told=told,
+            )
+    except KeyboardInterrupt:
+        # Otherwise it ends as if copies had been found.
+        typer.echo("Interrupted", err=True)
+        sys.exit(INTERRUPTED)
     if not as_json:
         typer.echo(found.sentence)
         for caveat in found.record.caveats:
