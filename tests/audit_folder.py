@@ -35,10 +35,10 @@ Outcome = Literal["none", "copies", "overfits", "too_few"]
 Numbers = NDArray[np.float64]
 
 SENTENCES: dict[Outcome, str] = {
-    "none": "No evidence of copying: a share of verbatim copies above 4.1% would have been seen.",
-    "copies": "Copies found: 20.0% (14.3% to 27.2%) of the generated images are copies.",
+    "none": "No evidence of copying: a share of verbatim copies above 4.1 % would have been seen.",
+    "copies": "Copies found: 20 % (14 % to 27 %) of the generated images are copies (p = 3e-15).",
     "overfits": "The generator overfits, without verbatim copies in evidence (p = 0.0002).",
-    "too_few": "Too few to tell: give at least 120 generated images to see 5.0%.",
+    "too_few": "Too few to tell: give at least 120 generated images to see 5 %.",
 }
 EXIT_CODES: dict[Outcome, int] = {"none": 0, "copies": 1, "overfits": 4, "too_few": 3}
 SEEN: dict[Outcome, float | None] = {
@@ -64,6 +64,8 @@ class AuditRecipe:
     confounders: tuple[ConfounderRecord, ...] = ()
     caveats: tuple[str, ...] = ()
     groups: bool = False
+    verbatim: int = 0
+    """Copies that equal their training image, of ``copies``."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def _data(recipe: AuditRecipe) -> _Data:
     training, holdout, made = rows[:n], rows[n : n + 250], rows[n + 250 : n + 250 + m].copy()
     sources = random.integers(0, n // 3, recipe.copies)
     made[: recipe.copies] = training[sources] + 0.01 * random.normal(size=(recipe.copies, 64))
+    made[: recipe.verbatim] = training[sources[: recipe.verbatim]]
     return _Data(np.clip(made, -1, 1), training, holdout)
 
 
@@ -152,17 +155,17 @@ def _readings(recipe: AuditRecipe, ratio: Numbers, floor: Numbers) -> dict[str, 
 def _findings(recipe: AuditRecipe, ratio: Numbers, floor: Numbers) -> list[FindingRecord]:
     copied, usual = int((ratio < 1 / 3).sum()), int((floor < 1 / 3).sum())
     p = copying_p_value(copied, len(ratio), usual, len(floor))
-    tests: list[tuple[str, Literal["copies", "overfitting"], float, str]] = [
-        ("Are more generated than held-out images copies?", "copies", p, f"{copied} are"),
-        ("Does one stand out?", "overfitting", 0.2, "3 of 150 are below the gap ratio 0.41"),
+    tests: list[tuple[str, Literal["copies", "overfitting"], str, float, str]] = [
+        ("gap_ratio", "copies", "Are more generated images copies?", p, f"{copied} are"),
+        ("gap_ratio_quantile", "overfitting", "Does one stand out?", 0.2, "3 of 150 are"),
     ]
     if recipe.holdout:
         near = 0.0002 if recipe.outcome in ("overfits", "copies") else 0.4
-        tests.append(("Are training images nearer?", "overfitting", near, "54% of pairs (AUC)"))
+        tests.append(("new_test", "overfitting", "Are they nearer?", near, "54 % of pairs are"))
     level = 0.05 / len(tests)
     return [
         FindingRecord(
-            name=f"test {index}",
+            name=name,
             kind=kind,
             question=question,
             p_value=value,
@@ -170,7 +173,7 @@ def _findings(recipe: AuditRecipe, ratio: Numbers, floor: Numbers) -> list[Findi
             significant=value <= level,
             seen=seen,
         )
-        for index, (question, kind, value, seen) in enumerate(tests)
+        for name, kind, question, value, seen in tests
     ]
 
 
@@ -265,14 +268,23 @@ def write_audit_folder(folder: Path, recipe: AuditRecipe | None = None, **change
         outcome=recipe.outcome,
         exit_code=EXIT_CODES[recipe.outcome],
         sentence=SENTENCES[recipe.outcome],
-        settings={"features": None, "groups": None, "size": None},
+        settings={
+            "features": None,
+            "groups": "folder" if recipe.groups else None,
+            "mirrored": None,
+            "approximate": False,
+            "size": None,
+            "layout": "auto",
+            "samples": None,
+            "download": False,
+        },
         level=0.05,
         asked_share=0.05,
         seen_share=SEEN[recipe.outcome],
         needed=NeededRecord(generated=120, holdout=250) if recipe.outcome == "too_few" else None,
         basis="holdout" if recipe.holdout else "halves",
         seed=3,
-        features={"distances": "pixels", "components": 32, "mean": [0.5, 0.5]},
+        features={"distances": "pixels", "mirrored": recipe.images, "components": 32},
         sets={
             "generated": _set(recipe, recipe.names[0], len(ratio)),
             "training": _set(recipe, recipe.names[1], len(data.training)),
@@ -296,7 +308,8 @@ def write_audit_folder(folder: Path, recipe: AuditRecipe | None = None, **change
     write_json(folder / "audit.json", record.model_copy(update=changes).model_dump(mode="json"))
     ids = [recipe.id.format(index) for index in range(len(data.training))]
     names = [recipe.id.format(1000 + index) for index in range(len(ratio))]
-    _write_tables(folder, recipe, data, ids, names, ratio, first, nearest, beyond)
+    held_out = others[:, 0], floor
+    _write_tables(folder, recipe, data, ids, names, ratio, first, nearest, beyond, held_out)
     if recipe.images:
         ranked = np.argsort(ratio, kind="stable")
         _, one_each = np.unique(first[ranked], return_index=True)
@@ -315,6 +328,7 @@ def _write_tables(
     first: NDArray[np.intp],
     nearest: Numbers,
     beyond: Numbers,
+    others: tuple[Numbers, Numbers],
 ) -> None:
     n = len(ids)
     copies = np.bincount(first[ratio < 1 / 3], minlength=n)
@@ -349,6 +363,14 @@ def _write_tables(
     }
     if recipe.holdout:
         columns["distance_holdout"] = beyond.min(1)
+        distances, floor = others
+        pl.DataFrame(
+            {
+                "holdout": [f"held {index}" for index in range(len(floor))],
+                "distance": distances,
+                "gap_ratio": floor,
+            }
+        ).write_csv(folder / "holdout.csv")
     table = pl.DataFrame(columns).sort("gap_ratio")
     table.insert_column(0, pl.Series("rank", np.arange(1, len(ratio) + 1)))
     table.write_csv(folder / "generated.csv")

@@ -63,6 +63,24 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "none": AuditRecipe(outcome="none", copies=0, generated=60),
         "overfits": AuditRecipe(outcome="overfits", copies=0, images=False),
         "too_few": AuditRecipe(outcome="too_few", copies=2, generated=9, holdout=False),
+        "long": AuditRecipe(
+            outcome="overfits",
+            generated=3,
+            copies=0,
+            names=(f"/data/{80 * 'samples'}/", f"train{60 * '-of-a-set'}.parquet#image"),
+            id=f"{40 * 'part/'}{120 * 'x'}-{{:03d}}.png",
+            confounders=tuple(
+                ConfounderRecord(
+                    kind=f"kind {index}",
+                    serious=index % 2 == 0,
+                    sentence=f"{index:,} of 300 training images differ. " * 3,
+                    count=5 + index,
+                    examples=[f"{40 * 'part/'}{index}-{k}.png" for k in range(5)],
+                )
+                for index in range(40)
+            ),
+            groups=True,
+        ),
         "hostile": AuditRecipe(
             names=(HOSTILE, HOSTILE),
             id=HOSTILE.replace("{", "") + "{:03d}",
@@ -109,7 +127,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     assert trouble == []
 
 
-@pytest.mark.parametrize("name", ["copies", "none", "overfits", "too_few", "hostile"])
+@pytest.mark.parametrize("name", ["copies", "none", "overfits", "too_few", "long", "hostile"])
 def test_it_fits_and_labels_are_whole(
     open_page: Callable[..., Any], pages: dict[str, str], name: str
 ) -> None:
@@ -136,11 +154,11 @@ def test_names_that_are_programs_run_nothing(
 def test_points_tell_their_values(open_page: Callable[..., Any], pages: dict[str, str]) -> None:
     page = open_page(pages["copies"])
     tip = page.locator("#tip")
-    aim = page.locator('.points circle[aria-label^="gap ratio 0 to 0.033: "]').first
+    aim = page.locator('.points circle[aria-label*=" of 150 generated images up to "]').first
     aim.scroll_into_view_if_needed()
     aim.hover(force=True)
     assert tip.is_visible()
-    assert tip.inner_text().endswith(" images")
+    assert tip.inner_text().endswith(" %")
     page.mouse.move(1, 1)
     assert tip.is_hidden()
     page.locator("#leaks .points circle").first.focus()
@@ -159,12 +177,14 @@ def colour(page: Any, selector: str, name: str) -> str:
 def test_outcomes_have_colours_that_differ(
     open_page: Callable[..., Any], pages: dict[str, str]
 ) -> None:
-    for scheme in ("light", "dark"):
-        seen = {
-            colour(open_page(pages[name], color_scheme=scheme), ".verdict", "borderLeftColor")
-            for name in ("copies", "none", "overfits", "too_few")
-        }
-        assert len(seen) == 4
+    seen: dict[str, set[str]] = {"light": set(), "dark": set()}
+    page = open_page(pages["copies"])
+    for name in ("copies", "none", "overfits", "too_few"):
+        page.goto(pages[name])
+        for scheme, colours in seen.items():
+            page.emulate_media(color_scheme=scheme)
+            colours.add(colour(page, ".verdict", "borderLeftColor"))
+    assert {scheme: len(colours) for scheme, colours in seen.items()} == {"light": 4, "dark": 4}
 
 
 def test_dark_is_dark_and_print_is_light(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +22,49 @@ from ecotone.report.audit_pairs import RawPairs, encode_pairs
 SMALL = AuditRecipe(generated=40, copies=8, training=60)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole audit with its page. Do not change it."""
+    folder = write_audit_folder(tmp_path_factory.mktemp("audit") / "whole", SMALL)
+    build(folder)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_audit_folder(tmp_path / "audit", SMALL)
+def folder(tmp_path: Path, built: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "audit"))
 
 
-def test_a_whole_folder_is_read_as_it_was_written(folder: Path) -> None:
-    held = read_audit(folder)
-    assert is_audit(folder)
+def test_a_whole_folder_is_read_as_it_was_written(built: Path) -> None:
+    held = read_audit(built)
+    assert is_audit(built)
     assert held.record.outcome == "copies"
     assert (held.training.height, held.generated.height) == (60, 40)
     assert held.generated["copy"].sum() == 8
     assert held.training["p_value"].dtype == pl.Float64
+    assert held.holdout is not None
+    assert (held.holdout.height, held.holdout["gap_ratio"].dtype) == (250, pl.Float64)
     assert held.pairs is not None
     assert held.noun == "images"
 
 
-@pytest.mark.parametrize("name", ["training.csv", "generated.csv"])
+def test_what_items_are_called_is_for_the_record_to_say(folder: Path) -> None:
+    path = folder / "audit.json"
+    record = json.loads(path.read_text())
+    for held in record["sets"].values():
+        held["is_image"] = False
+    path.write_text(json.dumps(record))
+    assert read_audit(folder).noun == "items"
+
+
+def test_without_a_holdout_a_table_of_one_is_not_looked_at(tmp_path: Path) -> None:
+    write_audit_folder(tmp_path, replace(SMALL, holdout=False))
+    assert not (tmp_path / "holdout.csv").exists()
+    (tmp_path / "holdout.csv").write_text("of another audit")
+    assert read_audit(tmp_path).holdout is None
+
+
+@pytest.mark.parametrize("name", ["training.csv", "generated.csv", "holdout.csv"])
 def test_a_missing_table_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(RecordError, match=f"there is no file .*{name}; run the audit again"):
@@ -44,13 +72,13 @@ def test_a_missing_table_is_named(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["audit.json", "training.csv", "generated.csv", "gallery.safetensors"]
+    "name", ["audit.json", "training.csv", "generated.csv", "holdout.csv", "gallery.safetensors"]
 )
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.999])
 def test_a_truncated_file_is_named_and_the_old_page_stays(
     folder: Path, name: str, kept: float
 ) -> None:
-    before = build(folder).read_bytes()
+    before = (folder / "report.html").read_bytes()
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: int(kept * (len(whole) - 1))])
     with pytest.raises(RecordError, match=name.replace(".", r"\.")):
@@ -86,6 +114,7 @@ def test_a_record_of_another_form_is_named(folder: Path, change: dict[str, Any])
         ("training.csv", "distance", "near"),
         ("generated.csv", "copy", "perhaps"),
         ("generated.csv", "rank", "first"),
+        ("holdout.csv", "distance", "near"),
     ],
 )
 def test_a_column_that_is_lacking_or_wrong_is_named(
@@ -100,9 +129,20 @@ def test_a_column_that_is_lacking_or_wrong_is_named(
         build(folder)
 
 
-def test_a_table_of_another_audit_is_named(folder: Path, tmp_path: Path) -> None:
-    other = write_audit_folder(tmp_path / "other", AuditRecipe(generated=50, copies=8, training=70))
-    (folder / "training.csv").write_bytes((other / "training.csv").read_bytes())
+@pytest.mark.parametrize("value", ["inf", "NaN", None])
+@pytest.mark.parametrize("name", ["training.csv", "generated.csv", "holdout.csv"])
+def test_a_distance_that_is_no_number_is_told(folder: Path, name: str, value: str | None) -> None:
+    table = pl.read_csv(folder / name, infer_schema=False)
+    first = pl.int_range(pl.len()) == 0
+    other = pl.when(first).then(pl.lit(value)).otherwise(pl.col("distance")).alias("distance")
+    table.with_columns(other).write_csv(folder / name)
+    with pytest.raises(RecordError, match=name):
+        read_audit(folder)
+
+
+def test_a_table_of_another_audit_is_named(folder: Path) -> None:
+    table = pl.read_csv(folder / "training.csv")
+    pl.concat([table, table.head(10)]).write_csv(folder / "training.csv")
     with pytest.raises(RecordError, match=r"training\.csv holds 70 .* where the audit has 60"):
         build(folder)
 

@@ -1,4 +1,4 @@
-"""An audit's folder as its page reads it: the record, two tables and the pairs, all checked."""
+"""An audit's folder as its page reads it: the record, its tables and the pairs, all checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 import polars as pl
 from pydantic import ValidationError
 
-from ecotone.auditing.files import GALLERY, GENERATED, RECORD, TRAINING
+from ecotone.auditing.files import GALLERY, GENERATED, HOLDOUT, RECORD, TRAINING
 from ecotone.auditing.record import AuditRecord
 from ecotone.core.errors import RecordError
 from ecotone.core.records import read_json
@@ -43,6 +43,10 @@ _GENERATED: Mapping[str, Kind] = {
     "distance": "number",
     "nearest_training": "text",
 }
+_HOLDOUT: Mapping[str, Kind] = {
+    "holdout": "text",
+    "distance": "number",
+}
 _MORE: Mapping[str, Kind] = {
     "group": "text",
     "gap_ratio": "number",
@@ -60,6 +64,7 @@ class AuditFolder:
         record: ``audit.json``.
         training: the risk of every training image, the highest first.
         generated: the generated images, the most like a copy first.
+        holdout: scores of held-out images; None without a holdout.
         pairs: those to look at; None where the data are no images.
     """
 
@@ -67,13 +72,18 @@ class AuditFolder:
     record: AuditRecord
     training: pl.DataFrame
     generated: pl.DataFrame
+    holdout: pl.DataFrame | None
     pairs: RawPairs | None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the items are images."""
+        return self.record.sets["training"].is_image
 
     @property
     def noun(self) -> str:
         """What the items are called: images, or items of another kind."""
-        shape = self.record.sets["training"].shape
-        return "images" if len(shape) == 3 and shape[0] in (1, 3) else "items"
+        return "images" if self.is_image else "items"
 
 
 def is_audit(folder: Path) -> bool:
@@ -88,11 +98,13 @@ def read_audit(folder: Path) -> AuditFolder:
         RecordError: where a file is missing, truncated or not of this audit; it is named.
     """
     record = _record(folder / RECORD)
+    held = record.sets.get("holdout")
     return AuditFolder(
         folder=folder,
         record=record,
         training=_table(folder / TRAINING, _TRAINING, record.sets["training"].items),
         generated=_table(folder / GENERATED, _GENERATED, record.sets["generated"].items),
+        holdout=None if held is None else _table(folder / HOLDOUT, _HOLDOUT, held.items),
         pairs=_pairs(folder / GALLERY),
     )
 
@@ -133,11 +145,14 @@ def _table(path: Path, columns: Mapping[str, Kind], rows: int) -> pl.DataFrame:
             f"cannot read {path}: {str(error).splitlines()[0]}", hint=AGAIN
         ) from error
     # A row that was cut off has no end of line.
-    if table.height != rows or not data.endswith(b"\n") or table["rank"].null_count():
+    last = table["rank" if "rank" in columns else "distance"]
+    if table.height != rows or not data.endswith(b"\n") or last.null_count():
         raise RecordError(
             f"{path} holds {table.height:,} whole rows at most, where the audit has {rows:,}",
             hint=AGAIN,
         )
+    if not table["distance"].is_finite().fill_null(value=False).all():
+        raise RecordError(f"{path} has a distance that is no number", hint=AGAIN)
     return table
 
 

@@ -1,4 +1,4 @@
-"""Drawings of how gap ratios, p-values and distances are distributed over single images."""
+"""Drawings of how p-values and distances are distributed over single images."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
-from ecotone.measures.neighbours import GAP_RATIO
 from ecotone.report.audit_folder import AuditFolder
+from ecotone.report.audit_ratios import numbers
 from ecotone.report.axes import count_axis, end_labels, share_axis, tick
 from ecotone.report.curves import MARGINS, SIZES, Figure
 from ecotone.report.lines import Level, Line, Point
-from ecotone.report.svg import GENERALIZING, INK, MEMORIZING, MUTED, PAPER, Drawing
+from ecotone.report.svg import GENERALIZING, INK, MEMORIZING, MUTED, Drawing
 from ecotone.report.text import number, percent
 
-__all__ = ["distance_figure", "gap_ratio_figure", "p_value_figure"]
-
-_FEW = 100
-"""Images below which bars are half as many."""
+__all__ = ["distance_figure", "p_value_figure"]
 
 _LINE, _TIPS = 120, 20
 """Points that a line of shares is drawn through, and that tell their values."""
@@ -38,56 +34,12 @@ class _Bars:
     marked: NDArray[np.bool_]
 
 
-def gap_ratio_figure(folder: AuditFolder) -> Figure | None:
-    """Draw the gap ratios of generated images; None where there are none."""
-    values = _numbers(folder.generated, "gap_ratio")
-    if not len(values):
-        return None
-    # A third, below which images are copies, is the edge of a bar.
-    count = 30 if len(values) >= _FEW else 15
-    edges = np.linspace(0, 1, count + 1)
-    place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, count - 1)
-    # What rounds to the edge must stand on the side that the rule puts it on.
-    third = round(count * GAP_RATIO)
-    place = np.where(values < GAP_RATIO, np.minimum(place, third - 1), np.maximum(place, third))
-    bars = _Bars(edges, np.bincount(place, minlength=count), np.arange(count) < third)
-    copies, one = int(bars.counts[:third].sum()), folder.noun[:-1]
-    drawing = Drawing(
-        "gap-ratios",
-        title="Gap ratios of generated images",
-        description=f"Histogram of {len(values)} gap ratios from 0 to 1; {copies} are below 1/3.",
-        size=SIZES["normal"],
-        margins=_MARGINS,
-    )
-    _draw(drawing, bars, lambda low, high: f"gap ratio {number(low, 2)} to {number(high, 2)}", one)
-    axes = drawing.axes
-    axes.axvline(GAP_RATIO, color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
-    axes.annotate(
-        "copies",
-        (GAP_RATIO, 1),
-        xycoords=axes.get_xaxis_transform(),
-        xytext=(-5, -2),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontsize=10,
-        bbox={"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 0.8},
-    )
-    axes.set_xlabel("distance to nearest / to nearest distinct training " + one)
-    return Figure(
-        f"Gap ratios of generated {folder.noun}",
-        drawing.svg(),
-        f"Left of the line, at 1/3, a generated {one} counts as a copy: {copies:,} of "
-        f"{len(values):,} do. Heights go by the square root, so that few are seen beside many.",
-    )
-
-
 def p_value_figure(folder: AuditFolder) -> Figure | None:
     """Draw how near generated images come to training images, by the holdout's standard.
 
     None without a holdout.
     """
-    values = _numbers(folder.training, "p_value")
+    values = numbers(folder.training, "p_value")
     held = folder.record.sets.get("holdout")
     if not len(values) or held is None:
         return None
@@ -99,9 +51,9 @@ def p_value_figure(folder: AuditFolder) -> Figure | None:
     bars = _Bars(edges, np.bincount(place, minlength=count), np.arange(count) < 1)
     drawing = Drawing(
         "p-values",
-        title="How near generated images come to training images",
-        description=f"Histogram of p-values of {len(values)} training images, with the height that "
-        "all bars have where nothing leaks.",
+        title=f"How near generated {folder.noun} come to training {folder.noun}",
+        description=f"Histogram of p-values of {len(values)} training {folder.noun}, with the "
+        "height that all bars have where nothing leaks.",
         size=SIZES["normal"],
         margins=_MARGINS,
     )
@@ -116,12 +68,13 @@ def p_value_figure(folder: AuditFolder) -> Figure | None:
     drawing.axes.axhline(level, color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
     drawing.axes.set_xlabel(f"share of held-out {folder.noun} that are as near")
     return Figure(
-        f"Training {folder.noun} by their nearest generated {folder.noun[:-1]}",
+        f"How near training {folder.noun} are to generated ones",
         drawing.svg(),
-        "Each by the share of held-out ones that lie as near to a generated one or nearer. Flat, "
-        "along the dashed line, where nothing leaks; a peak at the left is what the generator has "
-        f"of its training set. {percent(float((values <= 1 / count).mean()))} of them are in the "
-        f"first bar, where {percent(1 / count)} would be. Heights go by the square root.",
+        f"Each training {folder.noun[:-1]} by the share of held-out ones that lie as near to a "
+        "generated one. Where nothing leaks all bars end about at the dashed line; a peak at the "
+        "left is what the generator has of its training set. The first bar holds "
+        f"{percent(float((values <= 1 / count).mean()))} of them, where {percent(1 / count)} would "
+        "be. Heights go by the square root, so that few are seen beside many.",
     )
 
 
@@ -129,7 +82,7 @@ def distance_figure(folder: AuditFolder) -> Figure | None:
     """Draw distances of generated images to training and held-out ones; None without a holdout."""
     sets = folder.record.sets
     ours, theirs = (
-        np.sort(_numbers(folder.generated, name)) for name in ("distance", "distance_holdout")
+        np.sort(numbers(folder.generated, name)) for name in ("distance", "distance_holdout")
     )
     if not len(ours) or not len(theirs) or "holdout" not in sets:
         return None
@@ -143,9 +96,9 @@ def distance_figure(folder: AuditFolder) -> Figure | None:
     ]
     drawing = Drawing(
         "distances",
-        title="Distances to the nearest training and held-out image",
-        description="Share of generated images within each distance of a training image, and of a "
-        "held-out image.",
+        title=f"Distances to the nearest training and held-out {one}",
+        description=f"Share of generated {folder.noun} within each distance of a training {one}, "
+        f"and of a held-out {one}.",
         size=SIZES["normal"],
         margins=MARGINS["normal"],
     )
@@ -169,23 +122,16 @@ def distance_figure(folder: AuditFolder) -> Figure | None:
             drawing.point(point.x, point.value, tip)
     end_labels(axes, lines)
     n, m = sets["training"].items, sets["holdout"].items
-    size = "Both sets have one size."
+    size = f"Both sets hold {n:,}, so that the lines lie together where nothing leaks"
     if n != m:
-        size = f"The sets are of different size ({n:,} and {m:,}): the larger is nearer by that."
+        size = f"The sets hold {n:,} and {m:,}; the larger one is nearer by that alone"
     return Figure(
-        "How near generated ones come to either set",
+        f"How near generated {folder.noun} come to either set",
         drawing.svg(),
         f"Share of generated {folder.noun} within each distance of a training and of a held-out "
-        f"{one}. {size} A part of the training line that lies far to the left is copies.",
+        f"{one}. {size}. What the training line has far to the left, and the other has not, is "
+        "copies.",
     )
-
-
-def _numbers(table: pl.DataFrame, column: str) -> NDArray[np.float64]:
-    """Return a column's numbers, without those that are absent."""
-    if column not in table.columns:
-        return np.zeros(0)
-    values = table[column].drop_nulls().to_numpy()
-    return values[np.isfinite(values)]
 
 
 def _draw(

@@ -86,14 +86,14 @@ COPYING = (
         "copied_share_calibrated",
         "Copied share, by calibrated distance",
         "Generated images nearer to a training image than half the mean distance to their 50 "
-        "nearest (Carlini et al. 2023).",
+        "nearest distinct ones (Carlini et al. 2023): it tells some altered copies, too.",
         beside="copied_share_calibrated_floor",
     ),
     Measure(
         "leakage_share",
         "Leakage share",
-        "Generated images that owe it to the training set that they are near it: training images "
-        "are the nearest ones by so much more often than labels dealt by chance would have it.",
+        "Estimated share of generated images whose nearest real image is one of the training set "
+        "because it was trained on: how much more often than labels dealt by chance would have it.",
         usual="0 if nothing leaks",
     ),
     Measure(
@@ -250,6 +250,7 @@ SAMPLES = (
 MEASURES = {measure.name: measure for measure in (*COPYING, *SAMPLES)}
 
 _KNOWN = {
+    "search_recall",
     *(name for one in DISTRIBUTIONS for name in one.names),
     *(name for one in MEASURES.values() for name in (one.name, one.beside) if name),
 }

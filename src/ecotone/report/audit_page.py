@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +11,33 @@ import yaml
 
 from ecotone.auditing.record import AuditRecord
 from ecotone.core.records import write_atomic
-from ecotone.report.audit_figures import control_figure, leak_figure
+from ecotone.report.audit_command import again
+from ecotone.report.audit_control import (
+    control_figure,
+    control_means,
+    control_table,
+    control_told,
+)
 from ecotone.report.audit_folder import AuditFolder, read_audit
-from ecotone.report.audit_histograms import distance_figure, gap_ratio_figure, p_value_figure
+from ecotone.report.audit_histograms import distance_figure, p_value_figure
+from ecotone.report.audit_leaks import leak_figure, leaks_told
+from ecotone.report.audit_meaning import looked_for, meaning, terms
 from ecotone.report.audit_measures import COPYING, DISTRIBUTIONS, MEASURES, SAMPLES, others
 from ecotone.report.audit_numbers import key_numbers
 from ecotone.report.audit_pairs import encode_pairs
+from ecotone.report.audit_ratios import ratio_figure
 from ecotone.report.audit_sentences import (
-    control_told,
     count,
     disagreement_told,
     distances_told,
-    leaks_told,
     level_told,
     opening,
     pairs_told,
-    space,
+    ranked,
+    typeset,
 )
+from ecotone.report.audit_settings import settings
 from ecotone.report.audit_tables import (
-    control_table,
     detector_table,
     distribution_table,
     finding_table,
@@ -42,12 +49,12 @@ from ecotone.report.audit_tables import (
 from ecotone.report.colours import colour_rules
 from ecotone.report.render import assets, render
 from ecotone.report.svg import drawing_style
-from ecotone.report.text import capital, clean, number, percent, plain, shortened
+from ecotone.report.text import capital, clean, number, plain, shortened
 
 __all__ = ["build_audit_page"]
 
-PICTURES = 400_000
-"""Bytes of pictures on the page, about."""
+PICTURES = 700_000
+"""Bytes of pictures on the page, about: ten pairs of the largest, in colour."""
 
 FIRST_PAIRS = 12
 """Pairs in sight; the rest are folded."""
@@ -85,53 +92,59 @@ def build_audit_page(folder: Path) -> Path:
 
 def _facts(held: AuditFolder) -> dict[str, Any]:
     """Return all that the page says."""
-    record = held.record
+    record, noun = held.record, held.noun
     pairs = () if held.pairs is None else encode_pairs(held.pairs, PICTURES)
     with drawing_style():
-        leaks, control = leak_figure(held), control_figure(record)
-        drawn = (gap_ratio_figure(held), distance_figure(held), p_value_figure(held))
+        ratios, leaks, control = ratio_figure(held), leak_figure(held), control_figure(held)
+        drawn = (distance_figure(held), p_value_figure(held))
     return {
         "title": _title(held),
         "record": record,
-        "noun": held.noun,
-        "verdict": clean(record.sentence).replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"),
-        "caveats": [clean(one) for one in record.caveats],
+        "noun": noun,
+        "is_image": held.is_image,
+        "verdict": typeset(record.sentence),
+        "meaning": meaning(held),
+        "caveats": [typeset(one) for one in record.caveats],
         "opening": opening(held),
         "names": _names(record),
-        "numbers": key_numbers(record),
+        "numbers": key_numbers(held),
+        "level_told": level_told(record),
+        "ratios": ratios,
+        "tests": finding_table(record),
         "pairs": pairs[:FIRST_PAIRS],
         "more_pairs": pairs[FIRST_PAIRS:],
-        "pairs_told": "" if held.pairs is None else pairs_told(held.pairs, len(pairs)),
+        "pairs_told": "" if held.pairs is None else pairs_told(held, held.pairs, len(pairs)),
         "suspects": suspect_table(held),
-        "level_told": level_told(record),
-        "tests": finding_table(record),
         "leaks_told": leaks_told(held),
         "leaks": leaks,
         "risk": risk_table(held),
-        "control_told": control_told(record),
+        "control_told": control_told(held),
+        "control_means": control_means(held),
         "control": control,
         "controls": control_table(record),
-        "distances_told": distances_told(record),
-        "distributions": distribution_table(record.readings),
+        "distances_told": distances_told(held),
+        "distributions": distribution_table(record.readings, noun),
         "samples": measure_table(
             record.readings,
             (*SAMPLES, *others(record.readings)),
             "Novelty, diversity and likelihood, with 95 % intervals beneath.",
+            noun,
         ),
         "copying": measure_table(
-            record.readings, COPYING, "Measures of copying, with 95 % intervals beneath."
+            record.readings, COPYING, "Measures of copying, with 95 % intervals beneath.", noun
         ),
         "disagreement": disagreement_told(record),
         "detectors": detector_table(record),
         "scores": [plain(clean(name)) for name in record.agreement],
-        "agreement": _agreement(record),
+        "agreement": _agreement(record) if ranked(record) else [],
         "drawn": [one for one in drawn if one is not None],
         "confounders": _confounders(record),
-        "sets": set_table(record),
-        "command": _command(record),
-        "settings": _settings(held),
+        "looked_for": looked_for(held),
+        "sets": set_table(held),
+        "again": again(held),
+        "settings": settings(held),
         "features": yaml.safe_dump(_plain(record.features), sort_keys=False, allow_unicode=True),
-        "glossary": _glossary(record),
+        "glossary": _glossary(held),
         **assets(colour_rules(1, 1, ordered=True), "audit.css"),
     }
 
@@ -185,52 +198,12 @@ def _confounders(record: AuditRecord) -> list[dict[str, Any]]:
         {
             "kind": capital(clean(one.kind)),
             "serious": one.serious,
-            "sentence": clean(one.sentence),
+            "sentence": typeset(one.sentence),
             "count": number(one.count, 9),
             "examples": [clean(example) for example in one.examples[:MOST_EXAMPLES]],
+            "all": one.count == len(one.examples[:MOST_EXAMPLES]),
         }
         for one in ordered
-    ]
-
-
-def _command(record: AuditRecord) -> str:
-    """Return what to type for the same audit; Python where sets were in memory."""
-    names = {name: clean(given.name) for name, given in record.sets.items()}
-    if any(given.kind == "memory" for given in record.sets.values()):
-        options = [f"{name}={name}" for name in names]
-        options += [f"share={record.asked_share!r}", f"level={record.level!r}"]
-        return f"ecotone.audit({', '.join([*options, f'seed={record.seed}'])})"
-    words = ["ecotone", "audit", shlex.quote(names["generated"])]
-    for name in ("training", "holdout"):
-        if name in names:
-            words += [f"--{name}", shlex.quote(names[name])]
-    words += ["--share", f"{record.asked_share:g}", "--level", f"{record.level:g}"]
-    return " ".join([*words, "--seed", str(record.seed)])
-
-
-def _settings(held: AuditFolder) -> list[tuple[str, str]]:
-    """Return how the audit was made."""
-    record = held.record
-    basis = {"holdout": "a holdout", "halves": "halves of the training set"}
-    needed = "–"
-    if record.needed is not None:
-        needed = (
-            f"{record.needed.generated:,} generated, {record.needed.holdout:,} "
-            f"{'held-out' if record.basis == 'holdout' else 'in each half'}"
-        )
-    return [
-        ("held against", basis[record.basis]),
-        ("distances", space(held)),
-        ("chance of any false finding", percent(record.level)),
-        ("share that is to be seen", percent(record.asked_share)),
-        (
-            "share that would be seen",
-            "–" if record.seen_share is None else percent(record.seen_share),
-        ),
-        ("needed for that share", needed),
-        ("seed", str(record.seed)),
-        ("ecotone", clean(record.version)),
-        ("exit code", str(record.exit_code)),
     ]
 
 
@@ -243,9 +216,10 @@ def _plain(value: object) -> Any:
     return clean(value) if isinstance(value, str) else value
 
 
-def _glossary(record: AuditRecord) -> list[tuple[str, str]]:
-    """Return what each measure on the page means."""
-    told = [
+def _glossary(held: AuditFolder) -> list[tuple[str, str]]:
+    """Return what the words and the measures on the page mean."""
+    record = held.record
+    measures = [
         (one.title, f"{one.meaning} {_direction(record, name)}")
         for name, one in MEASURES.items()
         if name in record.readings
@@ -253,8 +227,10 @@ def _glossary(record: AuditRecord) -> list[tuple[str, str]]:
     for one in DISTRIBUTIONS:
         found = [name for name in one.names if name in record.readings]
         if found:
-            told.append((capital(one.title), f"{one.meaning} {_direction(record, found[0])}"))
-    return told
+            measures.append((capital(one.title), f"{one.meaning} {_direction(record, found[0])}"))
+    # Measures tell of images; what is compared here may be something else.
+    told = [(title, meant.replace("image", held.noun[:-1])) for title, meant in measures]
+    return [*terms(held), *told]
 
 
 def _direction(record: AuditRecord, name: str) -> str:

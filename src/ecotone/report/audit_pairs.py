@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecotone.measures.neighbours import GAP_RATIO
-from ecotone.report.gallery import _png as png
+from ecotone.report.gallery import png
 from ecotone.report.text import clean, number
 
 __all__ = ["Pair", "RawPairs", "Shown", "encode_pairs"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ecotone.auditing.record import AuditRecord, DisagreementRecord
@@ -11,35 +12,21 @@ from ecotone.report.audit_pairs import RawPairs
 from ecotone.report.text import capital, clean, listed, number, percent, plain
 
 __all__ = [
-    "altered",
-    "control_told",
     "count",
     "disagreement_told",
     "distances_told",
-    "leaks_told",
     "level_told",
     "opening",
     "pairs_told",
+    "ranked",
     "space",
+    "typeset",
 ]
 
-TRANSFORMS = {
-    "exact": "no change",
-    "jpeg": "JPEG",
-    "noise": "noise",
-    "tone": "another tone",
-    "shift": "a shift",
-    "crop": "a crop",
-    "flip": "a flip",
-    "blend": "a blend with others",
-}
-"""What was done to copies, by the names of :data:`ecotone.populations.planted.TRANSFORMS`."""
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-_SEEN, _BLIND = 0.9, 0.5
-"""Shares of altered copies from which on nearly all, and some, are said to be recognized."""
-
-_MORE = 0.1
-"""Difference of two such shares that is told."""
+_RANKED = 30
+"""Images from which on rank correlations are told."""
 
 _ALIKE, _APART = 0.8, 0.5
 """Rank correlations from which scores are called alike, and up to which they are not."""
@@ -59,39 +46,76 @@ def space(folder: AuditFolder) -> str:
     """Return what distances are measured between."""
     what = clean(folder.record.features.get("distances", "pixels"))
     if what != "pixels":
-        return f"features ({what})"
+        return f"features ({'a function in Python' if what == 'callable' else what})"
     return "pixels" if folder.noun == "images" else "the numbers as they are"
 
 
 def opening(folder: AuditFolder) -> str:
     """Return what was compared with what, without the names of the sets."""
-    record = folder.record
+    record, noun = folder.record, folder.noun
+    told = (
+        f"{count(record.sets['generated'].items, f'generated {noun}')} against "
+        f"{record.sets['training'].items:,} that the generator was trained on"
+    )
     held = record.sets.get("holdout")
-    told = [
-        f"{count(record.sets['training'].items, folder.noun)} that the generator was trained on"
-    ]
-    if held is not None:
-        told.append(f"{held.items:,} that it was not")
+    if held is None:
+        told += "; there is no holdout: halves of the training set stand in for one."
     else:
-        told.append("there is no holdout: halves of the training set stand in for one")
-    sizes = f"{count(record.sets['generated'].items, 'samples')} against {'; '.join(told)}"
-    return f"{sizes}. Distances are those of {space(folder)}."
+        told += f" and {held.items:,} held-out ones, of the same kind and never trained on."
+    told += f" Distances are those of {space(folder)}"
+    if record.features.get("mirrored") is True:
+        told += "; an image and its mirror image count as the same"
+    recall = record.readings.get("search_recall")
+    if recall is None:
+        return f"{told}."
+    # Not rounded to all of them.
+    found = f"{number(100 * recall.value)} %"
+    return f"{told}. The nearest {noun} were looked for by an index, which finds {found} of them."
 
 
-def pairs_told(pairs: RawPairs, shown: int) -> str:
+_POWER = re.compile(r"\bp ([=<]) ([\d.]+)e([-+]?\d+)")
+
+
+def typeset(sentence: str) -> str:
+    """Return a sentence of the audit with its numbers as the page writes them.
+
+    >>> typeset("Copies (p = 7.2e-74).").replace("\N{NO-BREAK SPACE}", " ")
+    'Copies (p = 7.2·10⁻⁷⁴).'
+    """
+
+    def raised(found: re.Match[str]) -> str:
+        exponent = str(int(found[3])).translate(_SUPERSCRIPTS)
+        lead = "" if found[2] == "1" else f"{found[2]}·"
+        return f"p {found[1]} {lead}10{exponent}"
+
+    whole = _POWER.sub(raised, clean(sentence))
+    return re.sub(r" (?=%)|(?<=\bp) (?=[=<])|(?<=[=<]) (?=\d)", "\N{NO-BREAK SPACE}", whole)
+
+
+def pairs_told(folder: AuditFolder, pairs: RawPairs, shown: int) -> str:
     """Return how to read the pairs, and how many of them are copies."""
-    what = (
-        "Generated images most like copies, one for each training image that is their nearest; "
-        "the most suspicious first. The ratio is the distance to the nearest training image over "
-        "that to the second nearest distinct one: below 1/3 it counts as a copy."
+    told = (
+        "Generated images most like copies, one for each training image that is their nearest, the "
+        "most suspicious first: each beside that training image and the second nearest one, of "
+        "those that are no near duplicates of the nearest. "
     )
     if "nearest_holdout" in pairs.ids:
-        what += " The nearest held-out image shows how near one comes that was not trained on."
-    copies = f"{count(pairs.copies, 'copies')} among {pairs.size} pairs"
+        told += "The nearest held-out image shows how near one comes that was not trained on. "
+    told += (
+        "Beneath them stand their distances to the generated image; the gap ratio is the first "
+        "over the second, and below 1/3 the generated image counts as a copy. "
+    )
     if not pairs.copies:
-        copies = f"None of {pairs.size} pairs is a copy by this rule"
-    left = f" ({shown} are shown; their images are large)" if shown < pairs.size else ""
-    return f"{what} {copies}{left}."
+        told += f"None of these {pairs.size} does" if pairs.size > 1 else "This one does not"
+    elif pairs.copies == pairs.size:
+        told += f"All of these {pairs.size} do" if pairs.size > 1 else "This one does"
+    else:
+        told += f"{pairs.copies:,} of these {pairs.size} {'does' if pairs.copies == 1 else 'do'}"
+    leaks = folder.record.leaks
+    if leaks is not None and leaks.copies > pairs.copies:
+        told += f", of {leaks.copies:,} copies in all"
+    left = f" ({shown} are shown, as their pictures are large)" if shown < pairs.size else ""
+    return f"{told}{left}."
 
 
 def level_told(record: AuditRecord) -> str:
@@ -99,82 +123,26 @@ def level_told(record: AuditRecord) -> str:
     tests = len(record.findings)
     if not tests:
         return "No test could be made."
-    shared = f", so each of these {tests} is held to {number(record.level / tests)}"
-    return (
-        "Were the generator honest, the chance that any test is significant would be "
-        f"{percent(record.level)} at most{shared if tests > 1 else ''}."
-    )
-
-
-def leaks_told(folder: AuditFolder) -> str:
-    """Return how many different training images leaked, and how many more would."""
-    leaks, noun = folder.record.leaks, folder.noun
-    if leaks is None:
-        return (
-            f"All training {noun} are near duplicates of one another, so that no copy can stand "
-            "out, and none can be told to leak."
+    chance = percent(record.level)
+    honest = "If the generator knew no more of its training data than of others of their kind, "
+    if tests == 1:
+        told = f"{honest}the chance of a significant p-value would be {chance} at most."
+    else:
+        told = (
+            f"{honest}the chance that any of these {tests} tests is significant would be {chance} "
+            f"at most: each is held to {number(record.level / tests)}."
         )
-    if not leaks.copies:
-        return (
-            f"No generated {noun[:-1]} is a copy by the gap ratio: no training {noun[:-1]} is seen "
-            "to leak. The table has those that generated ones come nearest to."
-        )
-    samples = folder.record.sets["generated"].items
-    told = (
-        f"{count(leaks.copies, 'copies')} among {samples:,} samples are of "
-        f"{leaks.unique:,} different training {noun if leaks.unique != 1 else noun[:-1]} (near "
-        "duplicates count once)."
-    )
-    last = leaks.samples[-1] if leaks.samples else samples
-    if last > samples:
+    if record.basis == "halves":
         told += (
-            f" Among {last:,} samples {_about(leaks.expected[-1], leaks.low[-1], leaks.high[-1])} "
-            "would be expected"
-        )
-        told += (
-            f"; in the end at least {_about(leaks.total, leaks.total_low, leaks.total_high)} "
-            "(Chao’s estimate, a lower bound)."
+            " Each was made twice, with either half of the training set in the holdout’s place, "
+            "and has twice the smaller p-value."
         )
     return told
 
 
-def _about(value: float, low: float, high: float) -> str:
-    if round(low) == round(high):
-        return number(round(value), 3)
-    return f"{number(round(value), 3)} ({number(round(low), 3)} to {number(round(high), 3)})"
-
-
-def control_told(record: AuditRecord) -> str:
-    """Return which alterations the audit's rule sees through, and which not."""
-    if not record.controls:
-        return "No control could be made, as no copy can stand out."
-    parts: dict[str, list[str]] = {"nearly all": [], "some": [], "few": []}
-    still = []
-    for one in record.controls:
-        name, value = altered(one.transform), one.recognized.value
-        share = "nearly all" if value >= _SEEN else "some" if value >= _BLIND else "few"
-        parts[share].append(f"{name} ({percent(value)})")
-        out = one.standing_out
-        if value < _SEEN and out is not None and out.value >= max(_BLIND, value + _MORE):
-            still.append(f"{name} ({percent(out.value)})")
-    told = [f"{share} copies with {listed(names)}" for share, names in parts.items() if names]
-    whole = f"The gap ratio recognizes {listed(told)}."
-    if not still:
-        return whole
-    return f"{whole} What stands out beyond 99 % of held-out images sees more with {listed(still)}."
-
-
-def altered(transform: str) -> str:
-    """Return what was done to copies, as a sentence has it after “with”.
-
-    >>> altered("flip"), altered("new_way")
-    ('a flip', 'new way')
-    """
-    return TRANSFORMS.get(transform, clean(plain(transform)))
-
-
-def distances_told(record: AuditRecord) -> str:
+def distances_told(folder: AuditFolder) -> str:
     """Return where the generated distribution is nearer to the training set than to the holdout."""
+    record = folder.record
     knows, alike = [], []
     for one in DISTRIBUTIONS:
         ours = record.readings.get(one.training or "")
@@ -192,8 +160,13 @@ def distances_told(record: AuditRecord) -> str:
     if not knows and not alike:
         return ""
     if knows:
-        return f"Here generated samples are nearer to the training set by {listed(knows)}."
+        return f"Here generated {folder.noun} are nearer to the training set by {listed(knows)}."
     return f"Here no difference can be told from chance, by {listed(alike)}."
+
+
+def ranked(record: AuditRecord) -> bool:
+    """Tell whether generated images are enough for the ranks of their scores to say anything."""
+    return record.sets["generated"].items >= _RANKED
 
 
 def disagreement_told(record: AuditRecord) -> tuple[str, ...]:
@@ -210,8 +183,10 @@ def _detectors(record: AuditRecord) -> str:
     if not asked:
         return "No detector has a test of its own here."
     if not yes or not no:
-        all_of = "all" if yes else "none of"
-        return f"Detectors agree: each held to {level}, {all_of} {len(asked)} say copying."
+        all_of = f"all {len(asked)} say" if yes else f"none of {len(asked)} says"
+        if len(asked) == 1:
+            return f"One detector was asked: held to {level} it says {'' if yes else 'no '}copying."
+        return f"Detectors agree: each held to {level}, {all_of} copying."
     says, rest = "says" if len(yes) == 1 else "say", "does" if len(no) == 1 else "do"
     told = (
         f"Detectors disagree: each held to {level}, {listed(yes)} {says} copying; {listed(no)} "
@@ -230,7 +205,7 @@ def _named(detectors: Sequence[DisagreementRecord]) -> list[str]:
 
 
 def _scores(record: AuditRecord) -> str:
-    names = list(record.agreement)
+    names = list(record.agreement) if ranked(record) else []
     pairs = [
         (record.agreement[one][other], plain(one), plain(other))
         for index, one in enumerate(names)

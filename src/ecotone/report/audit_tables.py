@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ecotone.auditing.record import AuditRecord, ReadingRecord, SetRecord
+from ecotone.auditing.record import AuditRecord, FindingRecord, ReadingRecord, SetRecord
 from ecotone.report.audit_folder import AuditFolder
 from ecotone.report.audit_measures import (
     DISTRIBUTIONS,
@@ -13,12 +13,10 @@ from ecotone.report.audit_measures import (
     reading_cell,
     unit_of,
 )
-from ecotone.report.audit_sentences import altered
 from ecotone.report.tables import ABSENT, Cell, Table
 from ecotone.report.text import capital, clean, number, percent, plain, shortened
 
 __all__ = [
-    "control_table",
     "detector_table",
     "distribution_table",
     "finding_table",
@@ -27,11 +25,19 @@ __all__ = [
     "risk_table",
     "set_table",
     "suspect_table",
+    "without_blanks",
 ]
 
 MOST_AT_RISK = 30
 MOST_LISTED = 6
 """Sizes and formats of files told of a set."""
+
+METHODS = {
+    "gap_ratio": "Fisher’s exact test",
+    "gap_ratio_quantile": "exact test of ranks",
+    "closest_record": "permutation test",
+}
+"""How each test has its p-value, by its name."""
 
 MEANS = {
     "better": "better",
@@ -55,7 +61,7 @@ def finding_table(record: AuditRecord) -> Table:
     """Return the tests that the verdict rests on."""
     rows = tuple(
         (
-            Cell(clean(one.question), clean(one.seen)),
+            Cell(clean(one.question), _seen(one)),
             Cell("copies" if one.kind == "copies" else "overfitting"),
             Cell(probability(one.p_value)),
             Cell(number(one.level)),
@@ -64,41 +70,46 @@ def finding_table(record: AuditRecord) -> Table:
         for one in record.findings
     )
     head = ("question, and what was seen", "shows", "p-value", "level", "significant")
-    return Table("Tests. A p-value at or below its level is significant.", head, rows)
+    return Table("The tests. A p-value at or below its level is significant.", head, rows)
 
 
 def risk_table(folder: AuditFolder) -> Table:
-    """Return the training images most at risk."""
+    """Return the training images most at risk; columns that say nothing here are left out."""
     table, noun = folder.training, folder.noun
     one = noun[:-1]
-    grouped = "group" in table.columns
-    tested = table["p_value"].null_count() < table.height
-    rows = []
-    for row in table.head(MOST_AT_RISK).iter_rows(named=True):
-        cells = [
+    cells = [
+        (
             Cell(number(row["rank"], 9)),
             Cell(clean(row["training"])),
             Cell(number(row["copies"], 9)),
             ABSENT if row["gap_ratio"] is None else Cell(number(row["gap_ratio"], 2)),
             Cell(number(row["distance"])),
             Cell(clean(row["nearest_generated"])),
-        ]
-        if tested:
-            cells.append(ABSENT if row["p_value"] is None else Cell(probability(row["p_value"])))
-        cells.append(Cell(number(row["duplicates"], 9)))
-        if grouped:
-            cells.append(Cell(clean(row["group"])))
-        rows.append(tuple(cells))
+            ABSENT if row["p_value"] is None else Cell(probability(row["p_value"])),
+            Cell(number(row["duplicates"], 9)),
+            Cell(clean(row["group"])) if "group" in row else ABSENT,
+        )
+        for row in table.head(MOST_AT_RISK).iter_rows(named=True)
+    ]
     head = ("rank", f"training {one}", "copies", "least gap ratio", "distance", "nearest generated")
-    head += (*(("p-value",) if tested else ()), "near duplicates", *(("group",) if grouped else ()))
-    left = table.height - len(rows)
-    return Table(
-        f"Training {noun} most at risk: ordered by copies, then by least gap ratio, then by "
-        "distance.",
-        head,
-        tuple(rows),
-        keys=2,
-        note=f"The first {len(rows)} of {table.height:,}; all are in training.csv." if left else "",
+    head += ("p-value", "near duplicates", "group")
+    counted = {name: bool((table[name] > 0).any()) for name in ("copies", "duplicates")}
+    kept = [
+        place for place, name in enumerate(head) if counted.get(name.removeprefix("near "), True)
+    ]
+    order = ["by copies"] if counted["copies"] else []
+    order += ["by least gap ratio"] if any(row[3] != ABSENT for row in cells) else []
+    left = table.height - len(cells)
+    return without_blanks(
+        Table(
+            f"Training {noun} most at risk, {', then '.join([*order, 'by distance'])}.",
+            tuple(head[place] for place in kept),
+            tuple(tuple(row[place] for place in kept) for row in cells),
+            keys=2,
+            note=f"The first {len(cells)} of {table.height:,}; all are in training.csv."
+            if left
+            else "",
+        )
     )
 
 
@@ -121,36 +132,21 @@ def suspect_table(folder: AuditFolder) -> Table:
         )
     head = ("rank", f"generated {one}", "copy", "gap ratio", "distance", "nearest training")
     left = table.height - len(rows)
-    return Table(
-        f"Generated {folder.noun} most like copies, the most suspicious first.",
-        (*head, "distance to held-out"),
-        tuple(rows),
-        keys=2,
-        note=f"The first {len(rows)} of {table.height:,}; all are in generated.csv."
-        if left
-        else "",
-    )
-
-
-def control_table(record: AuditRecord) -> Table:
-    """Return what the rule says of altered copies."""
-    rows = tuple(
-        (
-            Cell(capital(altered(one.transform).removeprefix("a "))),
-            reading_cell(one.recognized),
-            reading_cell(one.standing_out),
-            reading_cell(one.traced),
+    return without_blanks(
+        Table(
+            f"Generated {folder.noun} most like copies, the most suspicious first.",
+            (*head, "distance to held-out"),
+            tuple(rows),
+            keys=2,
+            note=f"The first {len(rows)} of {table.height:,}; all are in generated.csv."
+            if left
+            else "",
         )
-        for one in record.controls
     )
-    head = ("alteration", "called copies", "standing out", "nearest is the original")
-    made = max((one.recognized.n for one in record.controls), default=0)
-    caption = f"{made:,} copies altered in each way; 95 % intervals beneath the shares."
-    return _without_blanks(Table(caption, head, rows))
 
 
 def measure_table(
-    readings: Mapping[str, ReadingRecord], measures: Sequence[Measure], caption: str
+    readings: Mapping[str, ReadingRecord], measures: Sequence[Measure], caption: str, noun: str
 ) -> Table:
     """Return readings beside what is usual; those that could not be had are left out."""
     rows = []
@@ -170,11 +166,11 @@ def measure_table(
                 Cell(number(reading.n, 9)),
             )
         )
-    head = ("measure", "generated", "held-out in their place", "higher means", "n")
-    return _without_blanks(Table(caption, head, tuple(rows)))
+    head = ("measure", "generated", "held-out in their place", "higher means", noun)
+    return without_blanks(Table(caption, head, tuple(rows)))
 
 
-def distribution_table(readings: Mapping[str, ReadingRecord]) -> Table:
+def distribution_table(readings: Mapping[str, ReadingRecord], noun: str) -> Table:
     """Return distances and overlaps with training and held-out images side by side."""
     rows = []
     for one in DISTRIBUTIONS:
@@ -190,7 +186,7 @@ def distribution_table(readings: Mapping[str, ReadingRecord]) -> Table:
             )
     head = ("measure", "training", "held-out, as many", "held-out, all", "higher means")
     return Table(
-        "Against training and held-out data; the first two at one number of images, so that they "
+        f"Against training and held-out data; the first two with equally many {noun}, so that they "
         "may be compared. Beneath: 95 % intervals.",
         head,
         tuple(rows),
@@ -216,37 +212,39 @@ def detector_table(record: AuditRecord) -> Table:
     )
 
 
-def set_table(record: AuditRecord) -> Table:
-    """Return what the sets are."""
+def set_table(folder: AuditFolder) -> Table:
+    """Return what the sets are, without what none of them has."""
+    record, noun = folder.record, folder.noun
     names = {"generated": "generated", "training": "training", "holdout": "held-out"}
     held = {names[name]: record.sets[name] for name in names if name in record.sets}
     sets = list(held.values())
     rows = [
         ("name", [Cell(clean(one.name)) for one in sets]),
         ("kind", [Cell(clean(one.kind)) for one in sets]),
-        ("compared", [Cell(number(one.items, 9)) for one in sets]),
+        (f"{noun} compared", [Cell(number(one.items, 9)) for one in sets]),
         ("shape", [Cell(" × ".join(map(str, one.shape)) or "one number") for one in sets]),
         ("numbers", [Cell(clean(one.type)) for one in sets]),
-        ("values as found", [Cell(_spread(one)) for one in sets]),
-        ("formats", [Cell(_counted(one.formats)) for one in sets]),
-        ("sizes as found", [Cell(_counted(one.sizes)) for one in sets]),
-        ("left out", [Cell(number(one.left_out, 9)) for one in sets]),
-        ("what was done", [Cell("; ".join(map(clean, one.notes)) or "nothing") for one in sets]),
+        ("values as found", [_spread(one) for one in sets]),
+        ("formats", [_counted(one.formats) for one in sets]),
+        ("sizes as found", [_counted(one.sizes) for one in sets]),
+        (
+            f"other files or columns, that hold no {noun}",
+            [Cell(number(one.left_out, 9)) if one.left_out else ABSENT for one in sets],
+        ),
+        (
+            "changed to be compared",
+            [Cell("; ".join(map(clean, one.notes))) if one.notes else ABSENT for one in sets],
+        ),
         ("fingerprint", [Cell(shortened(one.fingerprint, 17)) for one in sets]),
     ]
     return Table(
-        "A fingerprint is a hash of the items as they were compared; audit.json has all of it.",
+        "A fingerprint is a hash of the content as it was compared; audit.json has all of it.",
         ("set", *held),
-        tuple((Cell(name), *cells) for name, cells in rows),
+        tuple((Cell(name), *cells) for name, cells in rows if set(cells) != {ABSENT}),
     )
 
 
-def _spread(one: SetRecord) -> str:
-    """Return between which values a set's numbers lie."""
-    return ABSENT.text if one.range is None else " to ".join(number(end, 6) for end in one.range)
-
-
-def _without_blanks(table: Table) -> Table:
+def without_blanks(table: Table) -> Table:
     """Return a table without the columns in which nothing stands."""
     kept = [
         place
@@ -260,10 +258,21 @@ def _without_blanks(table: Table) -> Table:
     )
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def _seen(finding: FindingRecord) -> str:
+    """Return what a test counted, and which test it is."""
+    method = METHODS.get(finding.name)
+    return clean(finding.seen) + (f" ({method})" if method else "")
+
+
+def _spread(one: SetRecord) -> Cell:
+    """Return between which values a set's numbers lie."""
+    return ABSENT if one.range is None else Cell(" to ".join(number(end, 6) for end in one.range))
+
+
+def _counted(counts: Mapping[str, int]) -> Cell:
     """Return what there is with its counts, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     told = [f"{clean(name)} ({count:,})" for name, count in ordered[:MOST_LISTED]]
     if len(ordered) > MOST_LISTED:
         told.append(f"{len(ordered) - MOST_LISTED:,} more")
-    return ", ".join(told) or "–"
+    return Cell(", ".join(told)) if told else ABSENT

@@ -17,7 +17,7 @@ from ecotone.core.errors import RecordError
 from ecotone.core.tensors import read_tensors
 from ecotone.report.text import clean, number
 
-__all__ = ["Gallery", "Pair", "RawGallery", "encode", "read_gallery"]
+__all__ = ["Gallery", "Pair", "RawGallery", "encode", "fit_pairs", "png", "read_gallery"]
 
 MOST_PAIRS = 24
 TEXT = 600
@@ -116,7 +116,7 @@ def encode(raw: RawGallery, most: int = MOST_PAIRS) -> Gallery:
         ratio = training / second if second > 0 else 0.0
         pairs.append(
             Pair(
-                images=tuple(_png(raw.tensors[name][index], low, high) for name in IMAGES),
+                images=tuple(png(raw.tensors[name][index], low, high) for name in IMAGES),
                 training_id=identifiers[index],
                 training=number(training),
                 second=number(second),
@@ -142,15 +142,14 @@ def fit_pairs(raws: Sequence[RawGallery], budget: int) -> int:
     return max(1, min(MOST_PAIRS, int(budget / bytes_a_pair))) if raws else MOST_PAIRS
 
 
-def _identifiers(listed: object, count: int) -> list[str]:
-    """Return the training images' identifiers; blanks where the file does not give them."""
-    if not isinstance(listed, list) or len(listed) != count:
-        return [""] * count
-    return [clean(identifier) for identifier in listed]
+def png(image: NDArray[np.float32], low: float, high: float) -> str:
+    """Return an image as a PNG data address, its longer edge 64 pixels at most.
 
-
-def _png(image: NDArray[np.float32], low: float, high: float) -> str:
-    """Return an image (channels, height, width) with values in [low, high] as a data address."""
+    Args:
+        image: (channels, height, width); of other than three channels the first is shown.
+        low: value shown as black; NaN is, too.
+        high: value shown as white, above ``low``.
+    """
     scaled = np.clip((np.nan_to_num(image, nan=low) - low) / (high - low), 0, 1)
     pixels = np.round(255 * scaled).astype(np.uint8)
     if len(pixels) == 3:
@@ -161,3 +160,10 @@ def _png(image: NDArray[np.float32], low: float, high: float) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _identifiers(listed: object, count: int) -> list[str]:
+    """Return the training images' identifiers; blanks where the file does not give them."""
+    if not isinstance(listed, list) or len(listed) != count:
+        return [""] * count
+    return [clean(identifier) for identifier in listed]
