@@ -198,7 +198,7 @@ def _controls(recipe: AuditRecipe) -> list[ControlRecord]:
 def _leaks(recipe: AuditRecipe, nearest: NDArray[np.intp], ratio: Numbers) -> LeaksRecord:
     copied = nearest[ratio < 1 / 3]
     _, counts = np.unique(copied, return_counts=True)
-    curve = accumulation(counts.tolist(), len(ratio), seed=0)
+    curve = accumulation(counts.tolist(), len(ratio), seed=0, most=1000)
     return LeaksRecord(
         copies=len(copied),
         unique=len(counts),

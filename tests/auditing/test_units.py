@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from ecotone.auditing.halves import divide
-from ecotone.auditing.units import joined, near_duplicate_units
+from ecotone.auditing.units import different_images, group_units, near_duplicate_units
 from ecotone.measures import Reference
 
 
@@ -45,7 +45,18 @@ def test_halves_divide_no_group() -> None:
     assert len(ours) == len(theirs) == 5
 
 
-def test_joining_follows_chains_of_groups_and_units() -> None:
-    units = torch.tensor([0, 1, 1, 2, 3])
-    assert joined(units, ["a", "a", "b", "c", "b"]).tolist() == [0, 0, 0, 1, 0]
-    assert joined(units, None) is units
+def test_groups_are_units() -> None:
+    assert group_units(None) is None
+    units = group_units(["p2", "p1", "p2"])
+    assert units is not None
+    assert units.tolist() == [1, 0, 1]
+
+
+def test_of_near_duplicates_one_is_different_whatever_the_order() -> None:
+    images = torch.cat([cloud(20, 0)] * 3 + [cloud(5, 1)])
+    images = images + 1e-4 * cloud(65, 2)
+    found = different_images(images, 0.05)
+    assert len(found) == 25
+    order = torch.randperm(65, generator=torch.Generator().manual_seed(3))
+    again = different_images(images[order], 0.05)
+    assert set(order[again].tolist()) == set(found.tolist())

@@ -82,3 +82,11 @@ def test_no_more_leak_than_there_are() -> None:
     curve = accumulation([1] * 25, 500, seed=0, most=30)
     assert max(curve.high) == curve.total == curve.total_high == 30
     assert curve.unique[curve.observed] == 25
+
+
+def test_where_nothing_leaked_twice_only_a_lower_end_is_known() -> None:
+    total, low, high = leakable([1] * 101, 2000)
+    assert low < total < high == np.inf
+    # 101 of so many images, no two the same: the chance is one in twenty.
+    alike = np.prod(1 - np.arange(101) / low)
+    assert alike == pytest.approx(0.05, abs=0.005)

@@ -10,15 +10,15 @@ from torch import Tensor
 
 from ecotone.features.pixels import Pixels
 from ecotone.measures import Evidence, Neighbours, neighbours
-from ecotone.measures.closest_record import closest_record, closest_record_test
+from ecotone.measures.closest_record import ClosestRecord, closest_record, closest_record_test
 
 
 def cloud(n: int, seed: int, d: int = 5) -> Tensor:
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def result(found: Neighbours, m: int, **more: object):
-    test = closest_record_test(found, holdout_units=torch.arange(m), **more)  # type: ignore[arg-type]
+def result(found: Neighbours, **more: int) -> ClosestRecord:
+    test = closest_record_test(found, **more)
     assert test is not None
     return test
 
@@ -26,7 +26,7 @@ def result(found: Neighbours, m: int, **more: object):
 def test_the_p_value_is_that_of_all_labellings() -> None:
     pool, generated = cloud(9, 0), cloud(12, 1)
     found = neighbours(generated=generated, training=pool[:4], holdout=pool[4:])
-    test = result(found, 5, permutations=20_000)
+    test = result(found, permutations=20_000)
     nearest = torch.cdist(generated, pool).argmin(dim=1)
     counts = torch.bincount(nearest, minlength=9)
     sums = np.array([int(counts[list(chosen)].sum()) for chosen in combinations(range(9), 4)])
@@ -44,7 +44,7 @@ def test_a_generator_that_knows_neither_is_rarely_accused_however_bad_it_is(blur
         # Shrunk towards the mean, such samples lie near to everything, and still knew nothing.
         generated = (1 - blur) * cloud(40, 1000 + seed)
         found = neighbours(generated=generated, training=pool[:60], holdout=pool[60:])
-        accused += result(found, 30, permutations=499).p_value <= 0.05
+        accused += result(found, permutations=499).p_value <= 0.05
     assert binomtest(accused, 150, 0.05, alternative="greater").pvalue > 1e-3
 
 
@@ -52,7 +52,7 @@ def test_a_generator_that_leans_on_its_training_set_is_seen() -> None:
     training, holdout = cloud(100, 0), cloud(100, 1)
     near = training[torch.arange(200) % 100] + 0.5 * cloud(200, 2)
     found = neighbours(generated=near, training=training, holdout=holdout)
-    test = result(found, 100)
+    test = result(found)
     assert test.p_value < 0.01
     value, low, high = test.leakage
     assert 0.1 < value < 0.9
@@ -73,13 +73,13 @@ def test_units_turn_with_their_labels_together() -> None:
     # All samples resemble one patient, who had an even chance to be trained on.
     assert by_patient.p_value == pytest.approx(0.5, abs=0.03)
     assert by_patient.effective == 1
-    assert result(found, 100, training_units=torch.arange(100)).p_value < 0.01
+    assert result(found).p_value < 0.01
 
 
 def test_ties_count_one_half() -> None:
     real = torch.tensor([[0.0], [1.0]])
     found = neighbours(generated=torch.full((4, 1), 0.5), training=real[:1], holdout=real[1:])
-    assert result(found, 1).share == 0.5
+    assert result(found).share == 0.5
 
 
 def test_more_training_than_holdout_images_is_no_evidence() -> None:
@@ -89,7 +89,7 @@ def test_more_training_than_holdout_images_is_no_evidence() -> None:
         found = neighbours(
             generated=cloud(50, 5000 + seed), training=pool[:200], holdout=pool[200:]
         )
-        test = result(found, 20, permutations=299)
+        test = result(found, permutations=299)
         assert test.expected > 0.9
         accused += test.p_value <= 0.05
     assert binomtest(accused, 100, 0.05, alternative="greater").pvalue > 1e-3
@@ -98,7 +98,7 @@ def test_more_training_than_holdout_images_is_no_evidence() -> None:
 def test_without_a_holdout_there_is_no_pool() -> None:
     images = cloud(10, 0)
     found = neighbours(generated=images, training=images)
-    assert closest_record_test(found, holdout_units=torch.arange(0)) is None
+    assert closest_record_test(found) is None
     evidence = Evidence(
         generated=images,
         training=images,
@@ -110,3 +110,17 @@ def test_without_a_holdout_there_is_no_pool() -> None:
         seed=0,
     )
     assert closest_record(evidence) == {}
+
+
+def test_scenes_on_both_sides_of_unequal_sets_are_no_evidence() -> None:
+    accused = 0
+    for seed in range(60):
+        # Half of all images lie in scenes that were split image by image.
+        scenes = 8 * cloud(30, seed)
+        made = scenes.repeat_interleave(10, dim=0) + 0.05 * cloud(300, 1000 + seed)
+        pool = torch.cat([made, cloud(300, 2000 + seed)])
+        pool = pool[torch.randperm(600, generator=torch.Generator().manual_seed(seed))]
+        fresh = torch.cat([scenes + 0.05 * cloud(30, 3000 + seed), cloud(30, 4000 + seed)])
+        found = neighbours(generated=fresh, training=pool[:460], holdout=pool[460:])
+        accused += result(found, permutations=299).p_value <= 0.05
+    assert binomtest(accused, 60, 0.05, alternative="greater").pvalue > 1e-3

@@ -55,12 +55,15 @@ class Sets:
         training: the training set.
         holdout: images that were never trained on, or None.
         confounders: found on the way.
+        equal: ids of generated images that are training images, value for value; none for other
+            items, which may be equal by chance.
     """
 
     generated: Items
     training: Items
     holdout: Items | None
     confounders: tuple[Confounder, ...]
+    equal: tuple[str, ...] = ()
 
 
 def prepare(*, generated: Items, training: Items, holdout: Items | None) -> Sets:
@@ -87,19 +90,24 @@ def prepare(*, generated: Items, training: Items, holdout: Items | None) -> Sets
     found: list[Confounder] = []
     generated = _without_constant(generated, "generated", found)
     training = _without_constant(training, "training", found)
-    if holdout is None:
-        return Sets(generated, training, None, (*found, *_one_scale(generated, training)))
-    holdout = _without_constant(holdout, "holdout", found)
     known = set(digests(training.items))
+    own = digests(generated.items)
+    copied = torch.tensor([name in known for name in own]) & generated.is_image
+    equal = tuple(generated.ids[row] for row in copied.nonzero()[:, 0].tolist())
+    if holdout is None:
+        return Sets(generated, training, None, (*found, *_one_scale(generated, training)), equal)
+    holdout = _without_constant(holdout, "holdout", found)
     names = digests(holdout.items)
     shared = torch.tensor([name in known for name in names])
     holdout = _without_shared(holdout, training, shared, found)
     if holdout.groups is not None and training.groups is not None:
         holdout = _without_groups(holdout, training, set(training.groups), found)
     of_holdout = set(digests(holdout.items))
-    held = torch.tensor([name in of_holdout for name in digests(generated.items)])
+    held = torch.tensor([name in of_holdout for name in own])
     _check_generated(generated, holdout, held, found)
-    return Sets(generated, training, holdout, (*found, *_one_scale(generated, training, holdout)))
+    return Sets(
+        generated, training, holdout, (*found, *_one_scale(generated, training, holdout)), equal
+    )
 
 
 def kept(items: Items, chosen: Bool[Tensor, " n"]) -> Items:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from jaxtyping import Int64
+import torch
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from ecotone.auditing.planning import Needed, detectable_share, images_needed
 from ecotone.core.alarm import copying_p_value
+from ecotone.core.wording import percent
 from ecotone.measures.closest_record import closest_record_test
 from ecotone.measures.exceedance import exceedance
 from ecotone.measures.neighbours import GAP_RATIO, Neighbours
-from ecotone.measures.scores import Scores, copy_scores
+from ecotone.measures.scores import gap_ratios
 
 __all__ = ["Finding", "Reach", "Side", "against_halves", "against_holdout", "reach"]
+
+_HELD, _OTHER = "held-out ones", "images of the other half"
 
 Kind = Literal["copies", "overfitting"]
 
@@ -47,13 +51,20 @@ class Finding:
         return self.p_value <= self.level
 
 
+class Ratios(NamedTuple):
+    """Gap ratios."""
+
+    generated: Float64[Tensor, " different"]
+    outside: Float64[Tensor, " m"]
+
+
 class Counts(NamedTuple):
     """Images that a rule calls copies."""
 
     copied: int
-    """Generated ones."""
+    """Different generated ones."""
     n: int
-    """Generated images."""
+    """Different generated images."""
     floor: int
     """Images outside the training set."""
     m: int
@@ -66,30 +77,45 @@ class Side:
 
     Args:
         neighbours: of the generated images, with those outside in the holdout's place.
+        different: one generated image of each cluster of near duplicates. A generator that makes
+            the same image again and again gives no new evidence each time.
     """
 
     neighbours: Neighbours
+    different: Int64[Tensor, " different"]
+
+    @classmethod
+    def of(cls, neighbours: Neighbours) -> Side:
+        """Return a side where all generated images are taken for different ones."""
+        return cls(neighbours, torch.arange(len(neighbours.generated.index)))
 
     @property
-    def scores(self) -> Mapping[str, Scores]:
-        """Scores of generated images, and of those outside."""
-        return copy_scores(self.neighbours)
+    def ratios(self) -> Ratios | None:
+        """Gap ratios of different generated images, and of those outside.
+
+        None where all training images are near duplicates of one another.
+        """
+        generated = gap_ratios(self.neighbours.generated)
+        outside = None if self.neighbours.holdout is None else gap_ratios(self.neighbours.holdout)
+        if generated is None or outside is None:
+            return None
+        return Ratios(generated[self.different], outside)
 
     @property
     def copies(self) -> Counts | None:
         """Copies by the gap ratio; None where all training images are near duplicates."""
-        scores = self.scores.get("gap_ratio")
-        if scores is None or scores.holdout is None:
+        ratios = self.ratios
+        if ratios is None:
             return None
-        generated, outside = scores.generated < GAP_RATIO, scores.holdout < GAP_RATIO
+        generated, outside = ratios.generated < GAP_RATIO, ratios.outside < GAP_RATIO
         return Counts(int(generated.sum()), len(generated), int(outside.sum()), len(outside))
 
 
 def against_holdout(
     side: Side,
     *,
-    training_units: Int64[Tensor, " n"],
-    holdout_units: Int64[Tensor, " m"],
+    training_units: Int64[Tensor, " n"] | None,
+    holdout_units: Int64[Tensor, " m"] | None,
     level: float,
     seed: int,
 ) -> tuple[Finding, ...]:
@@ -97,7 +123,8 @@ def against_holdout(
 
     Args:
         side: the neighbours of the generated images.
-        training_units: a number for each training image; near duplicates and groups share theirs.
+        training_units: a number for each training image, those of one group sharing theirs; None
+            without groups.
         holdout_units: the same of held-out images.
         level: chance of any false finding, shared among the tests.
         seed: for permutations.
@@ -107,15 +134,15 @@ def against_holdout(
     )
     assert record is not None
     tests = [
-        *_copies(side),
-        *_standing_out(side),
+        *_copies(side, _HELD),
+        *_standing_out(side, _HELD),
         (
             "closest_record",
             "overfitting",
             "Is the nearest real image more often one that was trained on than chance has it?",
             record.p_value,
-            f"{100 * record.share:.3g} % of generated images have a training image for their "
-            f"nearest; labels dealt by chance would give {100 * record.expected:.3g} %",
+            f"{percent(record.share)} of generated images have a training image for their "
+            f"nearest; labels dealt by chance would give {percent(record.expected)}",
         ),
     ]
     return _at(tests, level)
@@ -136,8 +163,8 @@ def against_halves(first: Side, second: Side, *, level: float) -> tuple[Finding,
     """
     tests = []
     for one, other in zip(
-        [*_copies(first), *_standing_out(first)],
-        [*_copies(second), *_standing_out(second)],
+        [*_copies(first, _OTHER), *_standing_out(first, _OTHER)],
+        [*_copies(second, _OTHER), *_standing_out(second, _OTHER)],
         strict=True,
     ):
         name, kind, question, p_value, seen = min(one, other, key=lambda test: test[3])
@@ -200,7 +227,7 @@ def reach(sides: Sequence[Side], *, asked: float, level: float, tests: int) -> R
 _Raw = tuple[str, Kind, str, float, str]
 
 
-def _copies(side: Side) -> list[_Raw]:
+def _copies(side: Side, others: str) -> list[_Raw]:
     counts = side.copies
     if counts is None:
         return []
@@ -208,28 +235,29 @@ def _copies(side: Side) -> list[_Raw]:
         (
             "gap_ratio",
             "copies",
-            "Are more generated than held-out images three times nearer to one training image "
-            "than to any other?",
+            "Are more generated images than others three times nearer to one training image than "
+            "to any other distinct one?",
             copying_p_value(*counts),
-            f"{counts.copied:,} of {counts.n:,} generated images are, and {counts.floor:,} of "
-            f"{counts.m:,} others",
+            f"{counts.copied:,} of {counts.n:,} different generated images are, and "
+            f"{counts.floor:,} of {counts.m:,} {others}",
         )
     ]
 
 
-def _standing_out(side: Side) -> list[_Raw]:
-    scores = side.scores.get("gap_ratio")
-    if scores is None or scores.holdout is None:
+def _standing_out(side: Side, others: str) -> list[_Raw]:
+    ratios = side.ratios
+    if ratios is None:
         return []
-    found = exceedance(generated=scores.generated, holdout=scores.holdout)
+    found = exceedance(generated=ratios.generated, holdout=ratios.outside)
     return [
         (
             "gap_ratio_quantile",
             "overfitting",
-            "Does one training image stand out as the nearest more often than for held-out images?",
+            "Does one training image stand out as the nearest more often than for images that were "
+            "not trained on?",
             found.p_value,
-            f"{found.count:,} of {found.n:,} generated images are below the gap ratio "
-            f"{found.threshold:.3g}, as {found.rank - 1:,} of {found.m:,} others are",
+            f"{found.count:,} of {found.n:,} different generated images are below the gap ratio "
+            f"{found.threshold:.3g}, as {found.rank - 1:,} of {found.m:,} {others} are",
         )
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jaxtyping import Int64
 from torch import Tensor
 
 from ecotone.auditing.confounders import Sets
@@ -18,8 +19,9 @@ from ecotone.auditing.findings import (
 from ecotone.auditing.halves import divide
 from ecotone.auditing.measuring import Gathered, Told, evidence_of
 from ecotone.auditing.space import Space
-from ecotone.auditing.units import joined, near_duplicate_units
+from ecotone.auditing.units import different_images, group_units
 from ecotone.core.errors import DataError
+from ecotone.measures.evidence import Evidence
 from ecotone.measures.membership import Membership, membership_test
 
 __all__ = ["Judgement", "judge"]
@@ -65,25 +67,24 @@ def judge(
         DataError: where there is no holdout and the training set gives no halves.
     """
     evidence = gathered.evidence
+    told("different generated images", 0, 1)
+    different = different_images(
+        evidence.generated, gathered.reference.threshold, search=space.search
+    )
     if evidence.holdout is None:
-        sides = _halves(evidence.generated, evidence.training, sets, space, seed, told)
+        sides = _halves(evidence, different, sets, space, seed, told)
         findings = against_halves(*sides, level=level)
         reached = reach(sides, asked=share, level=level, tests=max(1, len(findings)))
         return Judgement(findings, reached, None)
-    side = Side(evidence.neighbours)
+    side = Side(evidence.neighbours, different)
     of_training, of_holdout = evidence.to_generated
     assert of_holdout is not None
     assert sets.holdout is not None
     ours, theirs = of_training.distances[:, 0], of_holdout.distances[:, 0]
     findings = against_holdout(
         side,
-        training_units=joined(evidence.neighbours.clusters, sets.training.groups),
-        holdout_units=joined(
-            near_duplicate_units(
-                evidence.holdout, gathered.reference.threshold, search=space.search
-            ),
-            sets.holdout.groups,
-        ),
+        training_units=group_units(sets.training.groups),
+        holdout_units=group_units(sets.holdout.groups),
         level=level,
         seed=seed,
     )
@@ -92,9 +93,15 @@ def judge(
 
 
 def _halves(
-    generated: Tensor, training: Tensor, sets: Sets, space: Space, seed: int, told: Told
+    evidence: Evidence,
+    different: Int64[Tensor, " different"],
+    sets: Sets,
+    space: Space,
+    seed: int,
+    told: Told,
 ) -> tuple[Side, Side]:
     """Return generated images against each half of the training set, the other in its place."""
+    generated, training = evidence.generated, evidence.training
     halves = divide(training, sets.training.groups, seed)
     if min(map(len, halves)) < 2:
         raise DataError(
@@ -114,5 +121,5 @@ def _halves(
             told=told,
             what=f"half {index} of 2",
         )
-        sides.append(Side(found.evidence.neighbours))
+        sides.append(Side(found.evidence.neighbours, different))
     return sides[0], sides[1]

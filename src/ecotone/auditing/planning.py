@@ -78,10 +78,10 @@ def detectable_share(
 def images_needed(
     share: float, *, n: int, floor_copied: int, m: int, level: float, power: float = POWER
 ) -> Needed | None:
-    """Return how many images would show a share of copies, growing the holdout only if it must.
+    """Return how many images would show a share of copies, the fewest in all.
 
-    First n alone grows. Where no n is enough with this holdout, both grow together, m to n at
-    least, the holdout's own share of copies staying what it is.
+    Either n alone grows, or both do, m to n at least, the holdout's own share of copies staying
+    what it is.
 
     Args:
         share: to be seen, in (0, 1).
@@ -105,6 +105,7 @@ def images_needed(
         seen = detectable_share(generated, floor, holdout, level, power=power)
         return seen is not None and seen <= share
 
+    plans = []
     for holdout in (lambda _: m, lambda size: max(m, size)):
         size = max(n, 1)
         while size <= _MOST and not enough(size, holdout(size)):
@@ -118,5 +119,5 @@ def images_needed(
                 most = middle
             else:
                 least = middle + 1
-        return Needed(most, holdout(most))
-    return None
+        plans.append(Needed(most, holdout(most)))
+    return min(plans, key=lambda plan: plan.generated + plan.holdout, default=None)

@@ -153,7 +153,7 @@ def audit(
     >>> digits = Digits().draw(900, seed=0)
     >>> found = audit(generated=digits[:300], training=digits[:300], holdout=digits[300:600])
     >>> print(found)
-    Copies found: 100 % (98.7 % to 100 %) of the generated images are copies (p = ...).
+    Copies found: 100 % (99 % to 100 %) of the generated images are copies (p = ...).
     """
     told = told or _untold
     for name, value in (("share", share), ("level", level)):

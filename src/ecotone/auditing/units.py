@@ -1,4 +1,4 @@
-"""Which real images count as one: near duplicates, and images of one group."""
+"""Which images count as one: near duplicates, and images of one group."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Int64, Shaped
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from ecotone.measures.duplicates import exact_duplicates, near_duplicates
 from ecotone.measures.search import Search, nearest
+from ecotone.measures.subsets import shuffled
 
-__all__ = ["joined", "near_duplicate_units"]
+__all__ = ["different_images", "group_units", "near_duplicate_units"]
 
 
 def near_duplicate_units(
@@ -22,7 +21,7 @@ def near_duplicate_units(
 ) -> Int64[Tensor, " n"]:
     """Return a number for each image; two within a distance of each other share theirs.
 
-    What :class:`ecotone.measures.Reference` does with the training set, for the holdout.
+    What :class:`ecotone.measures.Reference` does with the training set, for other images.
 
     >>> near_duplicate_units(torch.tensor([[0.0], [0.1], [9.0]]), 0.5).tolist()
     [0, 0, 1]
@@ -32,22 +31,29 @@ def near_duplicate_units(
     return near_duplicates(images, exact=same.cpu(), others=others, threshold=threshold)
 
 
-def joined(units: Int64[Tensor, " n"], groups: Sequence[str] | None) -> Int64[Tensor, " n"]:
-    """Return units that also hold together what is of one group.
+def different_images(
+    images: Shaped[Tensor, " n *shape"], threshold: float, *, search: Search = nearest
+) -> Int64[Tensor, " different"]:
+    """Return one image of each cluster of near duplicates, whichever comes first by a hash.
 
-    >>> joined(torch.tensor([0, 0, 1, 2]), ["a", "b", "b", "c"]).tolist()
-    [0, 0, 0, 1]
+    So neither the order of the images nor what they look like decides which one it is.
+
+    >>> different_images(torch.tensor([[0.0], [0.1], [9.0]]), 0.5).shape
+    torch.Size([2])
+    """
+    clusters = near_duplicate_units(images, threshold, search=search)
+    order = shuffled(images, 0, "different images")
+    _, first = np.unique(clusters[order].numpy(), return_index=True)
+    return order[torch.from_numpy(first)].sort().values
+
+
+def group_units(groups: Sequence[str] | None) -> Int64[Tensor, " n"] | None:
+    """Return a number for each image, those of one group sharing theirs; None without groups.
+
+    >>> group_units(["b", "a", "b"]).tolist()
+    [1, 0, 1]
     """
     if groups is None:
-        return units
-    names = sorted(set(groups))
-    place = {name: index for index, name in enumerate(names)}
-    member = np.array([place[group] for group in groups])
-    own = units.numpy()
-    size = int(own.max()) + 1
-    total = size + len(names)
-    # A bipartite graph of units and groups; what hangs together is one.
-    links = coo_array((np.ones(len(own)), (own, size + member)), shape=(total, total))
-    _, label = connected_components(links, directed=False)
-    _, number = np.unique(label[own], return_inverse=True)
-    return torch.from_numpy(number.astype(np.int64))
+        return None
+    _, numbers = np.unique(np.array(groups), return_inverse=True)
+    return torch.from_numpy(numbers.astype(np.int64))

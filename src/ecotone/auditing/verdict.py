@@ -8,6 +8,7 @@ from enum import Enum
 
 from ecotone.auditing.findings import Finding, Reach
 from ecotone.core.readings import Reading
+from ecotone.core.wording import percent
 
 __all__ = ["Outcome", "Verdict", "decide"]
 
@@ -67,6 +68,11 @@ def decide(
         if outcome is Outcome.COPIES:
             assert copied is not None
             told = f"Copies found: {_share(copied)} of the generated images are copies"
+        elif reach is None:
+            told = (
+                "The generator is near to its training set beyond chance; whether by copies cannot "
+                "be told, as all training images are near duplicates"
+            )
         else:
             told = f"The generator overfits, without verbatim copies in evidence: {strongest.seen}"
         return Verdict(outcome, f"{told} ({_p(strongest.p_value)}{weaker}).")
@@ -80,41 +86,32 @@ def decide(
         return Verdict(
             Outcome.NONE,
             "No evidence of copying: a share of verbatim copies above "
-            f"{_percent(reach.share)} would have been seen{weaker}.",
+            f"{percent(reach.share, up=True)} would have been seen{weaker}.",
         )
-    return Verdict(
-        Outcome.TOO_FEW, f"Too few to tell: {_needed(reach, asked, outside, halves)}{weaker}."
-    )
+    return Verdict(Outcome.TOO_FEW, f"Too few to tell: {_needed(reach, asked, outside, halves)}.")
 
 
 def _needed(reach: Reach, asked: float, outside: int, halves: bool) -> str:
     seen = (
-        "no share of copies would surely be seen"
+        "no share of copies would be found for certain"
         if reach.share is None
-        else f"only a share of copies above {_percent(reach.share)} would surely be seen"
+        else f"only a share of copies above {percent(reach.share, up=True)} would be found with a "
+        "chance of 95 %"
     )
+    holdout = "; or give a holdout, which says more" if halves else ""
     if reach.needed is None:
         return f"{seen}, and more generated images would not change that; give a larger holdout"
     give = f"give at least {reach.needed.generated:,} generated images"
     if reach.needed.holdout > outside:
-        kind = (
-            f"{2 * reach.needed.holdout:,} training"
-            if halves
-            else f"{reach.needed.holdout:,} held-out"
-        )
-        give += f" and {kind} images"
-    return f"{seen}; {give} to see {_percent(asked)}"
+        size = reach.needed.holdout
+        give += f" and {2 * size:,} training images" if halves else f" and {size:,} held-out ones"
+    return f"{seen}; {give} to see {percent(asked)}{holdout}"
 
 
 def _share(reading: Reading) -> str:
     assert reading.low is not None
     assert reading.high is not None
-    low, high = _percent(reading.low), _percent(reading.high)
-    return f"{_percent(reading.value)} ({low} to {high})"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{percent(reading.value)} ({percent(reading.low)} to {percent(reading.high)})"
 
 
 def _p(value: float) -> str:

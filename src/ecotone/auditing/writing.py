@@ -118,7 +118,7 @@ def written_up(
         leaks=None if leaked is None else _leaks(leaked),
         detectors=detected(evidence, level=level),
         agreement=agreement(evidence.neighbours),
-        caveats=caveats(verdict, readings, found, controls, halves=halves),
+        caveats=caveats(verdict, readings, found, controls, halves=halves, equal=sets.equal),
     )
 
 

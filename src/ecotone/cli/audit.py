@@ -19,15 +19,15 @@ def audit(
     generated: Annotated[
         str,
         typer.Argument(
-            help="Samples: a folder of images, .npy, .npz, parquet, or a diffusers pipeline, "
-            "which is sampled."
+            help="Samples: a folder of images, .npy, .npz, .safetensors, parquet, or a diffusers "
+            "pipeline, which is sampled."
         ),
     ],
     training: Annotated[
         str,
         typer.Option(
-            help="What the generator was trained on: a folder of images, .npy, .npz or parquet; "
-            "PATH#PART for one part or key of several."
+            help="What the generator was trained on: a folder of images, .npy, .npz, .safetensors "
+            "or parquet; PATH#PART for one part or key of several."
         ),
     ],
     holdout: Annotated[
@@ -70,7 +70,7 @@ def audit(
     approximate: Annotated[
         bool,
         typer.Option(
-            "--approximate", help="Find neighbours by a faiss index, and tell its recall."
+            "--approximate", help="Find neighbours by an index (extra faiss), and tell its recall."
         ),
     ] = False,
     size: Annotated[

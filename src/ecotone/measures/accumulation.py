@@ -18,7 +18,8 @@ from ecotone.core.seeds import generator
 __all__ = ["Accumulation", "accumulation", "leakable", "leaked_at"]
 
 _BOOTSTRAPS = 100
-_LEVEL = 0.95
+_NO_TWO = math.log(20)
+"""−log of the chance at which it is no longer believed that no two copies are of one image."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def leakable(counts: Sequence[int], n: int) -> tuple[float, float, float]:
 
     Chao1 with the correction for small samples: S + (n−1)/n · f1(f1 − 1)/(2(f2 + 1)) (Chao 1984,
     2005); the interval is log-normal about f0 (Chao 1987, eq. 12), so that it never reaches below
-    the number seen.
+    the number seen. Where no image was leaked twice there is no upper end, and the lower one is
+    that number N of equally likely images among which f1 copies have no two of one with a chance of
+    5 %: exp(−f1(f1 − 1)/2N) = 0.05.
 
     >>> leakable([3, 2, 2], 10)
     (3.0, 3.0, 3.0)
@@ -89,6 +92,8 @@ def leakable(counts: Sequence[int], n: int) -> tuple[float, float, float]:
     if unseen == 0:
         return seen, seen, seen
     once, twice, k = int((found == 1).sum()), int((found == 2).sum()), (n - 1) / n
+    if not twice:
+        return seen + unseen, max(seen, once * (once - 1) / 2 / _NO_TWO), math.inf
     variance = (
         k * once * (once - 1) / (2 * (twice + 1))
         + k**2 * once * (2 * once - 1) ** 2 / (4 * (twice + 1) ** 2)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
@@ -69,8 +68,8 @@ class ClosestRecord:
 def closest_record_test(
     neighbours: Neighbours,
     *,
-    holdout_units: Int64[Tensor, " m"],
     training_units: Int64[Tensor, " n"] | None = None,
+    holdout_units: Int64[Tensor, " m"] | None = None,
     seed: int = 0,
     permutations: int = PERMUTATIONS,
 ) -> ClosestRecord | None:
@@ -78,36 +77,39 @@ def closest_record_test(
 
     S = Σ_u c_u·[u is trained on], c_u being the generated images whose nearest image of the pool
     belongs to unit u. Under the null every choice of the training units among all is equally
-    likely; p = (1 + #{S* ≥ S})/(1 + B) (Phipson & Smyth 2010). Units are clusters of near
-    duplicates, or groups (patients, scenes) that only ever are on one side together: images alone
-    are not exchangeable where they come in groups.
+    likely; p = (1 + #{S* ≥ S})/(1 + B) (Phipson & Smyth 2010). Units are images, or groups of them
+    (patients, scenes) that only ever are on one side together. Near duplicates are no units: those
+    of a larger set are more often near one another, so that the larger set would have too few.
+    Duplicates within the training set alone make the test stricter.
 
     It needs a split by chance: where the holdout differs from the training set by more (another
     camera, other compression), the test sees that difference.
 
     Args:
         neighbours: of the generated images, with a holdout.
-        holdout_units: a number for each held-out image; those of one unit share theirs.
-        training_units: the same for training images; the clusters of ``neighbours`` where None.
-            A number on both sides is no link between them.
+        training_units: a number for each training image, those of one group sharing theirs; every
+            image by itself where None.
+        holdout_units: the same for held-out images. A number on both sides is no link.
         seed: for the permutations.
         permutations: B, 1 or more.
 
     Returns:
         The test, or None without a holdout.
 
+    >>> import torch
     >>> from ecotone.measures import neighbours
     >>> pool = torch.eye(40)
     >>> found = neighbours(generated=pool[:20], training=pool[:20], holdout=pool[20:])
-    >>> test = closest_record_test(found, holdout_units=torch.arange(20))
+    >>> test = closest_record_test(found)
     >>> test.share, test.expected, test.p_value
     (1.0, 0.5, 0.0001)
     """
     if neighbours.generated_to_holdout is None:
         return None
-    own = neighbours.clusters if training_units is None else training_units
-    _, ours = np.unique(own.numpy(), return_inverse=True)
-    _, theirs = np.unique(holdout_units.numpy(), return_inverse=True)
+    assert neighbours.holdout is not None
+    sizes = len(neighbours.clusters), len(neighbours.holdout.distance)
+    _, ours = _numbered(training_units, sizes[0])
+    _, theirs = _numbered(holdout_units, sizes[1])
     n_training, n_holdout = int(ours.max()) + 1, int(theirs.max()) + 1
     to_training = neighbours.generated.distance
     to_holdout = neighbours.generated_to_holdout.distances[:, 0]
@@ -131,6 +133,13 @@ def closest_record_test(
     )
 
 
+def _numbered(
+    units: Int64[Tensor, " n"] | None, size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the units, and the place of each image's among them."""
+    return np.unique(np.arange(size) if units is None else units.numpy(), return_inverse=True)
+
+
 def _drawn(
     counts: NDArray[np.int64], chosen: int, permutations: int, seed: int
 ) -> NDArray[np.int64]:
@@ -147,17 +156,12 @@ def _drawn(
 def closest_record(evidence: Evidence) -> dict[str, Reading]:
     """Return the share of generated images that owe it to the training set that they are near it.
 
-    The share λ of :attr:`ClosestRecord.leakage`; ``how`` has the p-value. Held-out images count as
-    units by themselves, training images by cluster. Nothing without a holdout.
+    The share λ of :attr:`ClosestRecord.leakage`; ``how`` has the p-value. Nothing without a
+    holdout.
     """
-    if evidence.holdout is None:
+    test = closest_record_test(evidence.neighbours, seed=evidence.seed)
+    if test is None:
         return {}
-    test = closest_record_test(
-        evidence.neighbours,
-        holdout_units=torch.arange(len(evidence.holdout)),
-        seed=evidence.seed,
-    )
-    assert test is not None
     value, low, high = test.leakage
     reading = Reading(
         value,

@@ -85,19 +85,14 @@ def _beyond(score: str) -> Detector:
         found = exceedance(generated=scores.generated, holdout=scores.holdout)
         return Detection(found.count / found.n, found.p_value)
 
-    detector.__doc__ = f"Images whose {score} is below the holdout's 1 % quantile (exact test)."
+    named = "calibrated distance" if score == "calibrated" else score.replace("_", " ")
+    detector.__doc__ = f"Images whose {named} is below the holdout's 1 % quantile (exact test)."
     return detector
 
 
 def closest_record(evidence: Evidence) -> Detection | None:
     """Images nearer to the training set than labels by chance make them (permutation test)."""
-    if evidence.holdout is None:
-        return None
-    test = closest_record_test(
-        evidence.neighbours,
-        holdout_units=torch.arange(len(evidence.holdout)),
-        seed=evidence.seed,
-    )
+    test = closest_record_test(evidence.neighbours, seed=evidence.seed)
     return None if test is None else Detection(test.share - test.expected, test.p_value)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import unicodedata
 
+from ecotone.core.wording import percent
+
 __all__ = ["capital", "clean", "interval", "listed", "number", "percent", "plain", "shortened"]
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -27,18 +29,6 @@ def number(value: float, digits: int = 3) -> str:
         mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
         text = f"{mantissa}·10{str(int(power)).translate(_SUPERSCRIPTS)}"
     return text.replace("-", "−")
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage.
-
-    >>> percent(0.05), percent(0.0188), percent(1.0), percent(0.0), percent(1e-7)
-    ('5 %', '1.9 %', '100 %', '0 %', '< 0.01 %')
-    """
-    scaled = 100 * share
-    if 0 < scaled < 0.01:
-        return "< 0.01 %"
-    return f"{scaled:.0f} %" if scaled >= 10 or scaled == round(scaled) else f"{scaled:.2g} %"
 
 
 def interval(value: float, low: float | None, high: float | None, *, digits: int = 3) -> str:
