@@ -157,7 +157,7 @@ def _findings(recipe: AuditRecipe, ratio: Numbers, floor: Numbers) -> list[Findi
     p = copying_p_value(copied, len(ratio), usual, len(floor))
     tests: list[tuple[str, Literal["copies", "overfitting"], str, float, str]] = [
         ("gap_ratio", "copies", "Are more generated images copies?", p, f"{copied} are"),
-        ("gap_ratio_quantile", "overfitting", "Does one stand out?", 0.2, "3 of 150 are"),
+        ("standing_out", "overfitting", "Does one stand out?", 0.2, "3 of 150 are"),
     ]
     if recipe.holdout:
         near = 0.0002 if recipe.outcome in ("overfits", "copies") else 0.4

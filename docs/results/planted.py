@@ -1,8 +1,9 @@
 """Make the tables of the planted-copy benchmark in docs/audit.md, and the files beside them.
 
-    python docs/results/planted.py STUDY OUT
+    python docs/results/planted.py STUDY [STUDY ...] OUT
 
-STUDY is a folder of ``ecotone study planted-copies``. OUT gets smallest.csv (the smallest share
+STUDY is a folder of ``ecotone study planted-copies``; of several, which differ in their detectors
+only, the first says what was done. OUT gets smallest.csv (the smallest share
 that each detector sees with a power of 80 %), false-positives.csv, ranking.csv and study.yaml; the
 table for the largest number of generated images goes to standard output, as Markdown.
 """
@@ -25,9 +26,9 @@ from ecotone.populations.planted import TRANSFORMS
 _KEY = ("generated", "transform", "detector")
 
 
-def main(study: Path, out: Path) -> None:
-    """Write the tables of a study's folder."""
-    results = pl.read_parquet(study / "results.parquet")
+def main(studies: list[Path], out: Path) -> None:
+    """Write the tables of studies' folders."""
+    results = pl.concat(pl.read_parquet(study / "results.parquet") for study in studies)
     smallest = smallest_shares(results).sort("generated", "measure", "detector", "transform")
     false = results.filter(pl.col("measure") == "false_positive_rate")
     ranked = results.filter(pl.col("measure").is_in(["auc", "average_precision"]))
@@ -38,7 +39,7 @@ def main(study: Path, out: Path) -> None:
     ):
         rounded = table.with_columns(pl.col(pl.Float64).round_sig_figs(4))
         write_atomic(out / f"{name}.csv", rounded.write_csv().encode())
-    about = read_json(study / "study.json")
+    about = read_json(studies[0] / "study.json")
     kept = {key: about[key] for key in ("name", "title", "scale", "design", "versions", "machine")}
     write_atomic(out / "study.yaml", yaml.safe_dump(kept, sort_keys=False).encode())
     print(markdown(smallest, false))
@@ -86,4 +87,5 @@ def _rate(false: pl.DataFrame, detector: str, generated: object) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    *folders, target = map(Path, sys.argv[1:])
+    main(folders, target)

@@ -13,14 +13,11 @@ from torch import Tensor
 from ecotone.auditing.planning import Needed, detectable_share, images_needed
 from ecotone.core.alarm import copying_p_value
 from ecotone.core.wording import percent
-from ecotone.measures.closest_record import closest_record_test
-from ecotone.measures.exceedance import exceedance
+from ecotone.measures.closest_record import closest_record_test, standing_out
 from ecotone.measures.neighbours import GAP_RATIO, Neighbours
 from ecotone.measures.scores import gap_ratios
 
 __all__ = ["Finding", "Reach", "Side", "against_halves", "against_holdout", "reach"]
-
-_HELD, _OTHER = "held-out ones", "images of the other half"
 
 Kind = Literal["copies", "overfitting"]
 
@@ -129,30 +126,41 @@ def against_holdout(
         level: chance of any false finding, shared among the tests.
         seed: for permutations.
     """
-    record = closest_record_test(
-        side.neighbours, training_units=training_units, holdout_units=holdout_units, seed=seed
-    )
-    assert record is not None
-    tests = [
-        *_copies(side, _HELD),
-        *_standing_out(side, _HELD),
+    tests = _copies(side, "held-out ones")
+    for name, weights, question, which in (
+        (
+            "standing_out",
+            standing_out(side.neighbours),
+            "Where one real image stands out as the nearest, is it more often one that was trained "
+            "on than chance has it?",
+            "of generated images whose nearest real image stands out, by how much it does,",
+        ),
         (
             "closest_record",
-            "overfitting",
+            None,
             "Is the nearest real image more often one that was trained on than chance has it?",
-            record.p_value,
-            f"{percent(record.share)} of generated images have a training image for their "
-            f"nearest; labels dealt by chance would give {percent(record.expected)}",
+            "of all generated images",
         ),
-    ]
+    ):
+        record = closest_record_test(
+            side.neighbours,
+            training_units=training_units,
+            holdout_units=holdout_units,
+            weights=weights,
+            seed=seed,
+        )
+        if record is not None:
+            seen = f"{percent(record.share)} {which} have a training image for their nearest; "
+            seen += f"labels dealt by chance would give {percent(record.expected)}"
+            tests.append((name, "overfitting", question, record.p_value, seen))
     return _at(tests, level)
 
 
 def against_halves(first: Side, second: Side, *, level: float) -> tuple[Finding, ...]:
-    """Return the tests that need no holdout: each half of the training set stands in for one.
+    """Return the test that needs no holdout: each half of the training set stands in for one.
 
     An image of one half is to the other half what a held-out image would be. Copies of it are
-    found against its own half. Each test is made twice, and counts twice the smaller p-value.
+    found against its own half. The test is made twice, and counts twice the smaller p-value.
     That the generator knows both halves makes this weaker: nothing here can tell a generator that
     is near to the training set as a whole from one that is near to the population.
 
@@ -161,13 +169,12 @@ def against_halves(first: Side, second: Side, *, level: float) -> tuple[Finding,
         second: the halves exchanged.
         level: chance of any false finding, shared among the tests.
     """
+    pairs = zip(
+        *(_copies(side, "images of the other half") for side in (first, second)), strict=True
+    )
     tests = []
-    for one, other in zip(
-        [*_copies(first, _OTHER), *_standing_out(first, _OTHER)],
-        [*_copies(second, _OTHER), *_standing_out(second, _OTHER)],
-        strict=True,
-    ):
-        name, kind, question, p_value, seen = min(one, other, key=lambda test: test[3])
+    for pair in pairs:
+        name, kind, question, p_value, seen = min(pair, key=lambda test: test[3])
         both = min(1.0, 2 * p_value)
         tests.append((name, kind, question, both, f"{seen}, in the half that shows more"))
     return _at(tests, level)
@@ -240,24 +247,6 @@ def _copies(side: Side, others: str) -> list[_Raw]:
             copying_p_value(*counts),
             f"{counts.copied:,} of {counts.n:,} different generated images are, and "
             f"{counts.floor:,} of {counts.m:,} {others}",
-        )
-    ]
-
-
-def _standing_out(side: Side, others: str) -> list[_Raw]:
-    ratios = side.ratios
-    if ratios is None:
-        return []
-    found = exceedance(generated=ratios.generated, holdout=ratios.outside)
-    return [
-        (
-            "gap_ratio_quantile",
-            "overfitting",
-            "Does one training image stand out as the nearest more often than for images that were "
-            "not trained on?",
-            found.p_value,
-            f"{found.count:,} of {found.n:,} different generated images are below the gap ratio "
-            f"{found.threshold:.3g}, as {found.rank - 1:,} of {found.m:,} {others} are",
         )
     ]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,9 +20,9 @@ from ecotone.core.intervals import wilson
 from ecotone.core.readings import Reading
 from ecotone.core.seeds import generator
 from ecotone.measures.evidence import Evidence
-from ecotone.measures.neighbours import Neighbours
+from ecotone.measures.neighbours import SURROUNDINGS, Neighbours
 
-__all__ = ["ClosestRecord", "closest_record", "closest_record_test"]
+__all__ = ["ClosestRecord", "closest_record", "closest_record_test", "standing_out"]
 
 PERMUTATIONS = 9999
 
@@ -36,7 +37,7 @@ class ClosestRecord:
         expected: the mean of that share over all labels.
         effective: images that the share is worth, as those nearest to the same image of the pool
             turn with its label together: n²/Σc².
-        n: generated images.
+        n: generated images that count.
         training: independent training images or groups of them, in the pool.
         holdout: the same of the holdout.
         p_value: chance of such a share or a larger one.
@@ -70,6 +71,7 @@ def closest_record_test(
     *,
     training_units: Int64[Tensor, " n"] | None = None,
     holdout_units: Int64[Tensor, " m"] | None = None,
+    weights: Int64[Tensor, " generated"] | None = None,
     seed: int = 0,
     permutations: int = PERMUTATIONS,
 ) -> ClosestRecord | None:
@@ -82,6 +84,9 @@ def closest_record_test(
     of a larger set are more often near one another, so that the larger set would have too few.
     Duplicates within the training set alone make the test stricter.
 
+    Generated images may count by weights that do not depend on the labels either, such as
+    :func:`standing_out`.
+
     It needs a split by chance: where the holdout differs from the training set by more (another
     camera, other compression), the test sees that difference.
 
@@ -90,11 +95,12 @@ def closest_record_test(
         training_units: a number for each training image, those of one group sharing theirs; every
             image by itself where None.
         holdout_units: the same for held-out images. A number on both sides is no link.
+        weights: of the generated images, whole numbers of 0 or more; 1 each where None.
         seed: for the permutations.
         permutations: B, 1 or more.
 
     Returns:
-        The test, or None without a holdout.
+        The test, or None without a holdout, and where all weights are 0.
 
     >>> import torch
     >>> from ecotone.measures import neighbours
@@ -115,22 +121,59 @@ def closest_record_test(
     to_holdout = neighbours.generated_to_holdout.distances[:, 0]
     # Ties count one half on each side; doubled, all counts are whole.
     training_halves = ((to_training < to_holdout).long() * 2 + (to_training == to_holdout)).numpy()
+    each = np.ones(len(to_training), dtype=np.int64) if weights is None else weights.numpy()
     counts = np.zeros(n_training + n_holdout, dtype=np.int64)
-    np.add.at(counts, ours[neighbours.generated.index.numpy()], training_halves)
+    np.add.at(counts, ours[neighbours.generated.index.numpy()], each * training_halves)
     nearest_holdout = neighbours.generated_to_holdout.indices[:, 0].numpy()
-    np.add.at(counts, n_training + theirs[nearest_holdout], 2 - training_halves)
-    observed, n = int(counts[:n_training].sum()), len(to_training)
+    np.add.at(counts, n_training + theirs[nearest_holdout], each * (2 - training_halves))
+    observed, total = int(counts[:n_training].sum()), int(counts.sum())
+    if not total:
+        return None
     drawn = _drawn(counts, n_training, permutations, seed)
     return ClosestRecord(
-        share=observed / (2 * n),
+        share=observed / total,
         expected=n_training / len(counts),
-        effective=max(1, round(float(counts.sum()) ** 2 / float((counts**2).sum()))),
-        n=n,
+        effective=max(1, round(float(total) ** 2 / float((counts.astype(float) ** 2).sum()))),
+        n=int((each > 0).sum()),
         training=n_training,
         holdout=n_holdout,
         p_value=(1 + int((drawn >= observed).sum())) / (1 + permutations),
         permutations=permutations,
     )
+
+
+def standing_out(neighbours: Neighbours) -> Int64[Tensor, " n"]:
+    """Return how much the nearest image of the pool stands out for each generated image, 0 to 16.
+
+    16 · min(−ln(d_1/d_10), 1)², rounded, with d_k the distance to the k-th nearest image of the
+    training set and the holdout together: 0 in the midst of others, 16 where the nearest is 1/e as
+    far as the tenth, or nearer. It does not look at labels. As weights of
+    :func:`closest_record_test` it leaves the images that may be copies of something, and asks what
+    they are copies of.
+
+    Raises:
+        ValueError: for neighbours without a holdout.
+
+    >>> import torch
+    >>> from ecotone.measures import neighbours
+    >>> line = torch.arange(40.0)[:, None]
+    >>> found = neighbours(
+    ...     generated=torch.tensor([[5.1], [5.4]]), training=line[::2], holdout=line[1::2])
+    >>> standing_out(found).tolist()
+    [16, 16]
+    """
+    if neighbours.generated_to_holdout is None:
+        raise ValueError("there is no holdout to make a pool with")
+    ours, theirs = neighbours.generated.listed.distances, neighbours.generated_to_holdout.distances
+    # A list that is cut off holds no more of the nearest of both than it is long.
+    k = SURROUNDINGS
+    if ours.shape[1] < len(neighbours.clusters):
+        k = min(k, ours.shape[1])
+    pool = torch.cat([ours, theirs], dim=1).sort(dim=1).values
+    k = min(k, pool.shape[1])
+    ratio = pool[:, 0] / pool[:, k - 1]
+    outstanding = (-ratio.clamp_min(1e-9).log()).clamp(0, 1).nan_to_num(nan=0.0)
+    return (16 * outstanding.square()).round().long()
 
 
 def _numbered(

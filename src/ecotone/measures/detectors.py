@@ -13,7 +13,7 @@ import torch
 
 from ecotone.core.alarm import copying_p_value
 from ecotone.measures.authenticity import authenticity_ratios
-from ecotone.measures.closest_record import closest_record_test
+from ecotone.measures.closest_record import closest_record_test, standing_out
 from ecotone.measures.data_copying import data_copying_of
 from ecotone.measures.evidence import Evidence
 from ecotone.measures.exceedance import exceedance
@@ -96,6 +96,18 @@ def closest_record(evidence: Evidence) -> Detection | None:
     return None if test is None else Detection(test.share - test.expected, test.p_value)
 
 
+def standing_out_record(evidence: Evidence) -> Detection | None:
+    """Closest record among images whose nearest stands out from its surroundings (permutations)."""
+    if evidence.holdout is None:
+        return None
+    test = closest_record_test(
+        evidence.neighbours, weights=standing_out(evidence.neighbours), seed=evidence.seed
+    )
+    return (
+        Detection(0.0, 1.0) if test is None else Detection(test.share - test.expected, test.p_value)
+    )
+
+
 def membership(evidence: Evidence) -> Detection | None:
     """Training images nearer to generated ones than held-out images are (Mann–Whitney)."""
     of_training, of_holdout = evidence.to_generated
@@ -147,6 +159,7 @@ DETECTORS: Mapping[str, Detector] = {
     "calibrated_quantile": _beyond("calibrated"),
     "authenticity_quantile": _beyond("authenticity"),
     "closest_record": closest_record,
+    "standing_out_record": standing_out_record,
     "membership": membership,
     "data_copying": data_copying,
     "likelihood": likelihood,

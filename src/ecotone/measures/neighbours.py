@@ -22,11 +22,14 @@ from ecotone.measures.distinct import LISTED, Proximity, proximity
 from ecotone.measures.duplicates import exact_duplicates, near_duplicates
 from ecotone.measures.search import Progress, Search, TopK, nearest
 
-__all__ = ["GAP_RATIO", "Neighbours", "Reference", "neighbours"]
+__all__ = ["GAP_RATIO", "SURROUNDINGS", "Neighbours", "Reference", "neighbours"]
 
 GAP_RATIO = 1 / 3
 """An image counts as a copy where its nearest training image is nearer than this share of the
 distance to the nearest distinct one (Yoon et al. 2023); near duplicates are told by it too."""
+
+SURROUNDINGS = 10
+"""Nearest images that say how densely images lie around one."""
 
 _TRAINING, _HOLDOUT = "training images", "holdout images"
 
@@ -40,7 +43,7 @@ class Neighbours:
         holdout: the same with the holdout in the place of generated images: what an honest
             generator would show. None without a holdout.
         training: training images to the others; None where there is but one.
-        generated_to_holdout: nearest holdout image of each generated one (k = 1).
+        generated_to_holdout: nearest holdout images of each generated one, up to ten.
         clusters: of each training image; near duplicates share theirs.
         how: how clusters were told, for readings to quote.
         kept: what measures had of the training set and the holdout alone, by measure and seed; all
@@ -163,7 +166,7 @@ class Reference:
             found = self._search(
                 generated,
                 self._holdout,
-                1,
+                min(SURROUNDINGS, len(self._holdout)),
                 progress=progress,
                 names=("generated images", _HOLDOUT),
             )

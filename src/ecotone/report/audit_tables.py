@@ -34,7 +34,7 @@ MOST_LISTED = 6
 
 METHODS = {
     "gap_ratio": "Fisher’s exact test",
-    "gap_ratio_quantile": "exact test of ranks",
+    "standing_out": "permutation test",
     "closest_record": "permutation test",
 }
 """How each test has its p-value, by its name."""
