@@ -14,7 +14,7 @@ from ecotone.measures import MEASURES, Evidence, Reference
 from ecotone.measures.calibrated import NEAREST
 from ecotone.measures.subsets import shuffled
 
-__all__ = ["MOST", "Gathered", "Told", "evidence_of", "measured"]
+__all__ = ["MOST", "Gathered", "Told", "evidence_of", "limited", "measured"]
 
 Told = Callable[[str, int, int], None]
 """Called with what is being done, and how much of it is done and to do."""
@@ -101,8 +101,8 @@ def measured(evidence: Evidence, *, told: Told) -> dict[str, Reading]:
     """
     readings: dict[str, Reading] = {}
     names = [*((name, evidence) for name in NEAR)]
-    limited = _limited(evidence)
-    names += [(name, limited) for name in FAR]
+    some = limited(evidence)
+    names += [(name, some) for name in FAR]
     for index, (name, given) in enumerate(names):
         told(f"measures: {name.replace('_', ' ')}", index, len(names))
         readings |= MEASURES.find(name)(given)
@@ -110,8 +110,8 @@ def measured(evidence: Evidence, *, told: Told) -> dict[str, Reading]:
     return readings
 
 
-def _limited(evidence: Evidence) -> Evidence:
-    """Return evidence of some images of each set, where there are too many."""
+def limited(evidence: Evidence) -> Evidence:
+    """Return evidence of 10,000 images of each set, chosen by content, where there are more."""
     sets: Mapping[str, Tensor | None] = {
         "generated": evidence.generated,
         "training": evidence.training,

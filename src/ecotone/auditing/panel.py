@@ -7,8 +7,9 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import rankdata
 
+from ecotone.auditing.measuring import limited
 from ecotone.auditing.record import DisagreementRecord
-from ecotone.measures.detectors import DETECTORS
+from ecotone.measures.detectors import DETECTORS, OF_DISTRIBUTIONS
 from ecotone.measures.evidence import Evidence
 from ecotone.measures.neighbours import Neighbours
 from ecotone.measures.scores import copy_scores
@@ -21,9 +22,9 @@ def detected(evidence: Evidence, *, level: float) -> list[DisagreementRecord]:
 
     They are here to be compared, not to be counted: that one of so many rings by chance is likely.
     """
-    found = []
+    found, some = [], limited(evidence)
     for name, detector in DETECTORS.items():
-        said = detector(evidence)
+        said = detector(some if name in OF_DISTRIBUTIONS else evidence)
         if said is None:
             continue
         found.append(

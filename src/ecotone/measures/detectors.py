@@ -26,7 +26,7 @@ from ecotone.measures.penalized import cosine_distances
 from ecotone.measures.scores import copy_scores
 from ecotone.measures.subsets import shuffled
 
-__all__ = ["DETECTORS", "Detection", "Detector"]
+__all__ = ["DETECTORS", "OF_DISTRIBUTIONS", "Detection", "Detector"]
 
 
 class Detection(NamedTuple):
@@ -167,3 +167,6 @@ DETECTORS: Mapping[str, Detector] = {
     "frechet_difference": frechet_difference,
 }
 """Every detector by name."""
+
+OF_DISTRIBUTIONS = frozenset({"likelihood", "memorization_distance", "frechet_difference"})
+"""Detectors that compare distributions, for which some of many images will do."""

@@ -72,8 +72,8 @@ def control_means(folder: AuditFolder) -> str:
     return (
         f"The verdict “copies found” takes {noun} that the gap ratio calls copies, more often than "
         "held-out ones. Those that only stand out, with a gap ratio as small as "
-        f"{percent(out.rate)} of held-out {noun} have, can make the verdict “overfits”: the nearest "
-        "real one is then a training one more often than chance has it."
+        f"{percent(out.rate)} of held-out {noun} have, can make the verdict “overfits”: the "
+        "nearest real one is then a training one more often than chance has it."
     )
 
 
