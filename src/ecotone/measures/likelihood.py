@@ -9,6 +9,7 @@ likely; the same mixture says little of images it was not fitted to.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
@@ -75,12 +76,10 @@ def likelihood(evidence: Evidence) -> dict[str, Reading]:
     if evidence.holdout is None:
         return {}
     given, seed = evidence.features, evidence.seed
-    both = fair_space(evidence, "training", "holdout")
-    own = fair_space(evidence, "holdout")
-    sets = _sets(evidence, both)
-    gap = likelihood_gap(**sets).noting(**_told(both, given, _BOTH), seed=seed)
-    if own is not both:
-        sets = _sets(evidence, own)
+    test = likelihood_test(evidence)
+    assert test is not None
+    gap, own = test.gap, fair_space(evidence, "holdout")
+    sets = _sets(evidence, own)
     divergence = feature_likelihood_divergence(**sets)
     if divergence is None:
         return {"likelihood_gap": gap}
@@ -88,8 +87,12 @@ def likelihood(evidence: Evidence) -> dict[str, Reading]:
     return {"likelihood_gap": gap, "fld_holdout": divergence.noting(**told, seed=seed)}
 
 
+@lru_cache(maxsize=2)
 def likelihood_test(evidence: Evidence) -> GapTest | None:
-    """Return :func:`likelihood_gap` of the evidence and its p-value; None without a holdout."""
+    """Return :func:`likelihood_gap` of the evidence and its p-value; None without a holdout.
+
+    That of the last evidence is kept, as both the measure and the detector ask for it.
+    """
     if evidence.holdout is None:
         return None
     given, seed = evidence.features, evidence.seed
