@@ -9,16 +9,21 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from ecotone.features.pixels import Pixels
-from ecotone.measures import Evidence, Neighbours, neighbours
-from ecotone.measures.closest_record import ClosestRecord, closest_record, closest_record_test
+from ecotone.measures import Evidence, Neighbours, Reference, neighbours
+from ecotone.measures.closest_record import (
+    ClosestRecord,
+    closest_record,
+    closest_record_test,
+    standing_out,
+)
 
 
 def cloud(n: int, seed: int, d: int = 5) -> Tensor:
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def result(found: Neighbours, **more: int) -> ClosestRecord:
-    test = closest_record_test(found, **more)
+def result(found: Neighbours, permutations: int = 9999) -> ClosestRecord:
+    test = closest_record_test(found, permutations=permutations)
     assert test is not None
     return test
 
@@ -124,3 +129,33 @@ def test_scenes_on_both_sides_of_unequal_sets_are_no_evidence() -> None:
         found = neighbours(generated=fresh, training=pool[:460], holdout=pool[460:])
         accused += result(found, permutations=299).p_value <= 0.05
     assert binomtest(accused, 60, 0.05, alternative="greater").pvalue > 1e-3
+
+
+def test_weights_of_what_stands_out_do_not_look_at_labels() -> None:
+    pool, generated = cloud(80, 0), torch.cat([cloud(30, 1), cloud(80, 0)[:5] + 0.01])
+    every = torch.cdist(generated, pool).sort(dim=1).values
+    right = (16 * (every[:, 9] / every[:, 0]).log().clamp(0, 1).square()).round().long()
+    for cut in (30, 50):
+        reference = Reference(training=pool[:cut], holdout=pool[cut:], listed=20)
+        assert torch.equal(standing_out(reference.neighbours(generated)), right)
+    assert right[-5:].tolist() == [16] * 5
+
+
+def test_few_altered_copies_are_seen_where_they_stand_out() -> None:
+    seen, plain = 0, 0
+    for seed in range(10):
+        training, holdout = cloud(200, 3 * seed, 40), cloud(200, 3 * seed + 1, 40)
+        fresh = cloud(300, 3 * seed + 2, 40)
+        fresh[:20] = training[:20] + 0.5 * cloud(20, 99, 40)
+        found = Reference(training=training, holdout=holdout, listed=20).neighbours(fresh)
+        weighted = closest_record_test(found, weights=standing_out(found), permutations=999)
+        assert weighted is not None
+        seen += weighted.p_value <= 0.01
+        plain += result(found, 999).p_value <= 0.01
+    assert seen >= 9
+    assert plain <= 5
+
+
+def test_where_nothing_stands_out_nothing_is_tested() -> None:
+    found = neighbours(generated=cloud(5, 0), training=cloud(20, 1), holdout=cloud(20, 2))
+    assert closest_record_test(found, weights=torch.zeros(5, dtype=torch.int64)) is None
