@@ -357,7 +357,7 @@ def test_the_ready_made_study_can_be_had() -> None:
         cells = load_design("planted-copies", scale=scale).cells
         blocks = [cell.config for cell in cells]
         assert {block.population.kind for block in blocks} == {population}
-        assert sum(block.length for block in blocks) >= 40
+        assert sum(block.length for block in blocks) >= 20
         assert all(isinstance(b, PlantedConfig) and len(b.labels) == 8 for b in blocks)
 
 
