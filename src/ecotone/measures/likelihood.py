@@ -9,6 +9,8 @@ likely; the same mixture says little of images it was not fitted to.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypedDict
 
@@ -80,7 +82,8 @@ def likelihood(evidence: Evidence) -> dict[str, Reading]:
     assert test is not None
     gap, own = test.gap, fair_space(evidence, "holdout")
     sets = _sets(evidence, own)
-    divergence = feature_likelihood_divergence(**sets)
+    with _one_thread():
+        divergence = feature_likelihood_divergence(**sets)
     if divergence is None:
         return {"likelihood_gap": gap}
     told = _told(own, given, "holdout images")
@@ -98,7 +101,8 @@ def likelihood_test(evidence: Evidence) -> GapTest | None:
     given, seed = evidence.features, evidence.seed
     space = fair_space(evidence, "training", "holdout")
     sets = _sets(evidence, space)
-    logs = _per_dimension(**sets, fitted_to="both")
+    with _one_thread():
+        logs = _per_dimension(**sets, fitted_to="both")
     gap = _gap(*logs, len(sets["generated"]), "both")
     p_value = _permutation_p_value(*logs, seed, _DRAWS)
     return GapTest(gap.noting(**_told(space, given, _BOTH), seed=seed), p_value)
@@ -190,6 +194,20 @@ def likelihood_gap_p_value(
         generated=generated, training=training, holdout=holdout, fitted_to="both"
     )
     return _permutation_p_value(of_training, of_holdout, seed, draws)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch take one thread: many small steps gain nothing by more, and wait for one another.
+
+    Beside other work on the machine that waiting takes minutes.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _sets(evidence: Evidence, space: FeatureSpace) -> _Sets:
