@@ -48,7 +48,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/unet_training.py
 	$(BIN)/python benchmarks/audit.py
-	$(BIN)/python benchmarks/audit_size.py
+	$(BIN)/python benchmarks/audit_size.py --images 10000
 	$(BIN)/python benchmarks/command_line.py
 
 docs: $(VENV)/.dev
