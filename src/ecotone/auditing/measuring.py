@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -95,15 +94,16 @@ def evidence_of(
     return Gathered(evidence, reference)
 
 
-def measured(evidence: Evidence, *, told: Told) -> dict[str, Reading]:
+def measured(evidence: Evidence, some: Evidence, *, told: Told) -> dict[str, Reading]:
     """Return every reading that can be had.
 
-    Measures of distributions take 10,000 images of each set at most, chosen by their content.
+    Args:
+        evidence: of all images.
+        some: of as many as distributions are compared by, see :func:`limited`.
+        told: hears of progress.
     """
     readings: dict[str, Reading] = {}
-    names = [*((name, evidence) for name in NEAR)]
-    some = limited(evidence)
-    names += [(name, some) for name in FAR]
+    names = [*((name, evidence) for name in NEAR), *((name, some) for name in FAR)]
     for index, (name, given) in enumerate(names):
         told(f"measures: {name.replace('_', ' ')}", index, len(names))
         readings |= MEASURES.find(name)(given)
@@ -111,7 +111,6 @@ def measured(evidence: Evidence, *, told: Told) -> dict[str, Reading]:
     return readings
 
 
-@lru_cache(maxsize=2)
 def limited(evidence: Evidence) -> Evidence:
     """Return evidence of 10,000 images of each set, chosen by content, where there are more."""
     sets: Mapping[str, Tensor | None] = {

@@ -7,7 +7,6 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import rankdata
 
-from ecotone.auditing.measuring import limited
 from ecotone.auditing.record import DisagreementRecord
 from ecotone.measures.detectors import DETECTORS, OF_DISTRIBUTIONS
 from ecotone.measures.evidence import Evidence
@@ -17,12 +16,17 @@ from ecotone.measures.scores import copy_scores
 __all__ = ["agreement", "detected"]
 
 
-def detected(evidence: Evidence, *, level: float) -> list[DisagreementRecord]:
+def detected(evidence: Evidence, some: Evidence, *, level: float) -> list[DisagreementRecord]:
     """Return what every detector says by itself, at the whole level of the audit.
 
     They are here to be compared, not to be counted: that one of so many rings by chance is likely.
+
+    Args:
+        evidence: of all images.
+        some: of as many as distributions are compared by.
+        level: of the audit.
     """
-    found, some = [], limited(evidence)
+    found = []
     for name, detector in DETECTORS.items():
         said = detector(some if name in OF_DISTRIBUTIONS else evidence)
         if said is None:

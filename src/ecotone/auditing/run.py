@@ -13,7 +13,7 @@ import torch
 from ecotone.auditing.confounders import Sets, prepare
 from ecotone.auditing.control import controls
 from ecotone.auditing.judging import judge
-from ecotone.auditing.measuring import Told, evidence_of, measured
+from ecotone.auditing.measuring import Told, evidence_of, limited, measured
 from ecotone.auditing.record import AuditRecord
 from ecotone.auditing.risk import generated_table, holdout_table, training_table
 from ecotone.auditing.samples import drawn_samples
@@ -191,7 +191,8 @@ def audit(
         what="neighbours",
     )
     judgement = judge(gathered, sets, space, share=share, level=level, seed=seed, told=told)
-    readings = measured(gathered.evidence, told=told)
+    some = limited(gathered.evidence)
+    readings = measured(gathered.evidence, some, told=told)
     if isinstance(search, ApproximateSearch) and search.recall is not None:
         readings["search_recall"] = search.recall
     control = controls(
@@ -208,6 +209,7 @@ def audit(
     return Audit(
         record=written_up(
             gathered.evidence,
+            some,
             sets,
             findings=judgement.findings,
             reach=judgement.reach,

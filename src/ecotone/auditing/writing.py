@@ -32,6 +32,7 @@ __all__ = ["written_up"]
 
 def written_up(
     evidence: Evidence,
+    some: Evidence,
     sets: Sets,
     *,
     findings: Sequence[Finding],
@@ -48,6 +49,7 @@ def written_up(
 
     Args:
         evidence: in the space of the audit.
+        some: of as many images as distributions are compared by.
         sets: the images.
         findings: the tests.
         reach: what the test of copies could have seen.
@@ -116,7 +118,7 @@ def written_up(
             for one in controls
         ],
         leaks=None if leaked is None else _leaks(leaked),
-        detectors=detected(evidence, level=level),
+        detectors=detected(evidence, some, level=level),
         agreement=agreement(evidence.neighbours),
         caveats=caveats(verdict, readings, found, controls, halves=halves, equal=sets.equal),
     )

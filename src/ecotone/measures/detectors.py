@@ -19,11 +19,9 @@ from ecotone.measures.evidence import Evidence
 from ecotone.measures.exceedance import exceedance
 from ecotone.measures.fair_spaces import fair_space
 from ecotone.measures.frechet import frechet_distance
-from ecotone.measures.likelihood import likelihood_test
 from ecotone.measures.membership import membership_test
 from ecotone.measures.neighbours import GAP_RATIO
 from ecotone.measures.penalized import cosine_distances
-from ecotone.measures.scores import copy_scores
 from ecotone.measures.subsets import shuffled
 
 __all__ = ["DETECTORS", "OF_DISTRIBUTIONS", "Detection", "Detector"]
@@ -44,7 +42,7 @@ Detector = Callable[[Evidence], Detection | None]
 
 def gap_ratio(evidence: Evidence) -> Detection | None:
     """Copies by the gap ratio 1/3, more among generated than among held-out images (Fisher)."""
-    scores = copy_scores(evidence.neighbours).get("gap_ratio")
+    scores = evidence.scores.get("gap_ratio")
     if scores is None or scores.holdout is None:
         return None
     return _fisher(scores.generated < GAP_RATIO, scores.holdout < GAP_RATIO)
@@ -52,7 +50,7 @@ def gap_ratio(evidence: Evidence) -> Detection | None:
 
 def calibrated(evidence: Evidence) -> Detection | None:
     """Copies by the calibrated distance, more among generated than held-out images (Fisher)."""
-    scores = copy_scores(evidence.neighbours).get("calibrated")
+    scores = evidence.scores.get("calibrated")
     if scores is None or scores.holdout is None:
         return None
     return _fisher(scores.generated < 1, scores.holdout < 1)
@@ -79,7 +77,7 @@ def _fisher(generated: torch.Tensor, holdout: torch.Tensor) -> Detection:
 
 def _beyond(score: str) -> Detector:
     def detector(evidence: Evidence) -> Detection | None:
-        scores = copy_scores(evidence.neighbours).get(score)
+        scores = evidence.scores.get(score)
         if scores is None or scores.holdout is None:
             return None
         found = exceedance(generated=scores.generated, holdout=scores.holdout)
@@ -121,7 +119,7 @@ def membership(evidence: Evidence) -> Detection | None:
 
 def likelihood(evidence: Evidence) -> Detection | None:
     """Training images likelier than held-out ones around generated ones (permutation test)."""
-    found = likelihood_test(evidence)
+    found = evidence.likelihood
     return None if found is None else Detection(-found.gap.value, found.p_value)
 
 

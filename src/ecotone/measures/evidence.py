@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Shaped
@@ -14,6 +16,10 @@ from ecotone.features import FeatureSpace
 from ecotone.measures.neighbours import Neighbours
 from ecotone.measures.probe import Answers, Probe, levels
 from ecotone.measures.search import Search, TopK, nearest
+
+if TYPE_CHECKING:
+    from ecotone.measures.likelihood import GapTest
+    from ecotone.measures.scores import Scores
 
 __all__ = ["Evidence"]
 
@@ -66,6 +72,21 @@ class Evidence:
             seed=self.seed,
         )
         return probe, probe.ask(self.denoiser, device=self.device)
+
+    @cached_property
+    def scores(self) -> Mapping[str, Scores]:
+        """Scores of generated and held-out images by name, had once for all that ask for them."""
+        # Imported here, as measures that make scores are given evidence themselves.
+        from ecotone.measures.scores import copy_scores
+
+        return copy_scores(self.neighbours)
+
+    @cached_property
+    def likelihood(self) -> GapTest | None:
+        """How likely either set is around generated images, had once; None without a holdout."""
+        from ecotone.measures.likelihood import likelihood_test
+
+        return likelihood_test(self)
 
     @cached_property
     def to_generated(self) -> tuple[TopK, TopK | None]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
@@ -78,7 +77,7 @@ def likelihood(evidence: Evidence) -> dict[str, Reading]:
     if evidence.holdout is None:
         return {}
     given, seed = evidence.features, evidence.seed
-    test = likelihood_test(evidence)
+    test = evidence.likelihood
     assert test is not None
     gap, own = test.gap, fair_space(evidence, "holdout")
     sets = _sets(evidence, own)
@@ -90,12 +89,8 @@ def likelihood(evidence: Evidence) -> dict[str, Reading]:
     return {"likelihood_gap": gap, "fld_holdout": divergence.noting(**told, seed=seed)}
 
 
-@lru_cache(maxsize=2)
 def likelihood_test(evidence: Evidence) -> GapTest | None:
-    """Return :func:`likelihood_gap` of the evidence and its p-value; None without a holdout.
-
-    That of the last evidence is kept, as both the measure and the detector ask for it.
-    """
+    """Return :func:`likelihood_gap` of the evidence and its p-value; None without a holdout."""
     if evidence.holdout is None:
         return None
     given, seed = evidence.features, evidence.seed

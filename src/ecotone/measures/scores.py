@@ -6,9 +6,6 @@ what is usual (:mod:`ecotone.measures.exceedance`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -54,11 +51,8 @@ def gap_ratios(proximity: Proximity) -> Float64[Tensor, " n"] | None:
     return torch.where(proximity.distance == 0, torch.zeros_like(ratios), ratios)
 
 
-@lru_cache(maxsize=4)
-def copy_scores(neighbours: Neighbours) -> Mapping[str, Scores]:
+def copy_scores(neighbours: Neighbours) -> dict[str, Scores]:
     """Return every score that can be had, by its name in :data:`SCORES`.
-
-    Those of the last few neighbours are kept, as many measures ask for them.
 
     >>> from ecotone.measures import neighbours
     >>> images = torch.eye(4)
@@ -79,4 +73,4 @@ def copy_scores(neighbours: Neighbours) -> Mapping[str, Scores]:
     ratios = authenticity_ratios(neighbours)
     if ratios is not None:
         found["authenticity"] = Scores(*ratios)
-    return MappingProxyType(found)
+    return found

@@ -24,7 +24,6 @@ from ecotone.measures.detectors import DETECTORS
 from ecotone.measures.evidence import Evidence
 from ecotone.measures.mirrored import mirrored_nearest
 from ecotone.measures.neighbours import Reference
-from ecotone.measures.scores import copy_scores
 from ecotone.measures.search import Search, nearest
 from ecotone.populations import Population, plant_copies
 from ecotone.studies.planted_config import NULL, PlantedConfig
@@ -192,7 +191,7 @@ def _detections(
 def _rankings(
     evidence: Evidence, planted: Bool[Tensor, " n"]
 ) -> Iterator[tuple[str, tuple[float, float]]]:
-    for name, scores in copy_scores(evidence.neighbours).items():
+    for name, scores in evidence.scores.items():
         told = ranking(scores.generated, planted)
         if told is not None:
             yield name, told
