@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,18 @@ from ecotone.core.records import write_json
 from ecotone.core.seeds import generator
 from ecotone.core.tensors import write_tensors
 from ecotone.report import build
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 SIGMAS = (0.05, 0.15, 0.5, 1.5, 5.0)
 SAMPLES = 200
@@ -324,3 +338,18 @@ def batch_report(batch_folder: Path) -> Path:
 def report(study_folder: Path) -> Path:
     """The plain study's page."""
     return build(study_folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        reason = f"none of {', '.join(NAMES)} is on PATH"
+        if os.environ.get("ECOTONE_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"{reason}, and ECOTONE_REQUIRE_BROWSER=1 requires one")
+        pytest.skip(f"{reason}; set ECOTONE_REQUIRE_BROWSER=1 to fail instead")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield started
+        started.close()

@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browsing import CUT, OVERLAPS
 from ecotone.report import build
 from onset_folder import LinearRecipe, write_linear_study
 
 pytestmark = pytest.mark.browser
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-OVERLAPS = """() => [...document.querySelectorAll("svg.drawing")].flatMap(svg => {
-    const texts = [...svg.querySelectorAll("text")];
-    const boxes = texts.map(text => text.getBoundingClientRect());
-    return texts.flatMap((text, i) => texts.slice(i + 1).flatMap((other, k) => {
-        const [a, b] = [boxes[i], boxes[i + 1 + k]];
-        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-        return across > 1 && down > 3 ? [`${text.textContent} | ${other.textContent}`] : [];
-    }));
-})"""
-
-CUT = """() => [...document.querySelectorAll("svg.drawing text")].filter(text => {
-    const box = text.getBoundingClientRect();
-    return box.width > 0 && (box.left < 0 || box.right > innerWidth);
-}).map(text => text.textContent)"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    program = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if program is None:
-        reason = f"none of {', '.join(NAMES)} is on PATH"
-        if os.environ.get("ECOTONE_REQUIRE_BROWSER") == "1":
-            pytest.fail(f"{reason}, and ECOTONE_REQUIRE_BROWSER=1 requires one")
-        pytest.skip(f"{reason}; set ECOTONE_REQUIRE_BROWSER=1 to fail instead")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
