@@ -11,7 +11,12 @@ is allocated is a property of a process, so each has one of its own; they take t
 each, while the others sleep, and the ratio is the median over the rounds of the ratio within each.
 On a busy machine the times of the processor, printed in brackets, say more than those of the clock.
 
-Last, the share of its time that a study's run spends measuring, at the budget it has by default.
+Where the processor multiplies bfloat16, ours trains in it by itself; two more ways then tell what
+float32 would give here, and what diffusers' loop makes of bfloat16.
+
+Last (``--only monitoring``), the share of its time that a study's run spends measuring, at the
+budget it has by default: in a run as long as the digits study's, where five measurements, which are
+the least, take more evaluations than the budget has, and in one four times as long.
 """
 
 from __future__ import annotations
@@ -28,10 +33,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from ecotone.training import multiplies_bfloat16
 
 IMAGES = 2048
 STEPS = 10_000  # what the schedules are told; no loop gets there
@@ -73,17 +80,24 @@ GPU = {
 }
 
 
-def ours(case: Case, *, keep: bool) -> Iterator[None]:
-    """Train as a study's run does; on a GPU, translated."""
+def ours(
+    case: Case, *, keep: bool, precision: Literal["auto", "float32"] = "auto"
+) -> Iterator[None]:
+    """Train as a study's run does, in the precision that it chooses here; on a GPU, translated."""
     from ecotone.core.allocator import keep_freed_memory
+    from ecotone.studies.config import Tenant
     from ecotone.studies.run_config import TrainingConfig
     from ecotone.training import TrainingState, train
 
     if case.device == "cpu" or keep:
         keep_freed_memory()
     plan = TrainingConfig(
-        steps=STEPS, batch_size=case.batch, device=case.device, compile=case.device == "cuda"
-    ).completed()
+        steps=STEPS,
+        batch_size=case.batch,
+        device=case.device,
+        precision=precision,
+        compile=case.device == "cuda",
+    ).completed(Tenant.model_validate({"kind": "unet", "width": case.width}))
     state = TrainingState(_denoiser(case).to(case.device), plan)
     images = _images(case)
     loop = train(state, images, plan, sigma_data=0.5, seed=0, execution=plan.execution)
@@ -212,11 +226,16 @@ def _keep() -> None:
 
 
 WAYS: dict[str, str] = {
-    "ecotone": "ecotone.training.train",
+    "ecotone": "ecotone",
     "diffusers": "diffusers' loop",
     "lightning": "Lightning's Trainer",
 }
-WAYS_ON_GPU = {**WAYS, "diffusers-bf16": "diffusers' loop, bf16"}
+# Where training chooses bfloat16: what it would do without, and the others with it.
+WAYS_WITH_BFLOAT16 = {
+    **WAYS,
+    "ecotone-float32": "ecotone, float32",
+    "diffusers-bf16": "diffusers' loop, bfloat16",
+}
 
 
 def serve(way: str, case: Case, *, keep: bool) -> None:
@@ -244,8 +263,8 @@ def serve(way: str, case: Case, *, keep: bool) -> None:
 
     if way == "lightning":
         lightning(case, pause, keep=keep)
-    elif way == "ecotone":
-        for _ in ours(case, keep=keep):
+    elif way.startswith("ecotone"):
+        for _ in ours(case, keep=keep, precision="float32" if way.endswith("32") else "auto"):
             pause()
     else:
         for _ in diffusers(case, keep=keep, precision="bf16" if way.endswith("bf16") else "no"):
@@ -301,7 +320,7 @@ class Turn:
 
 def compare(name: str, case: Case, *, keep: bool, rounds: int | None) -> None:
     """Let all ways take turns at one case, and print how they did."""
-    ways = WAYS if case.device == "cpu" else WAYS_ON_GPU
+    ways = WAYS_WITH_BFLOAT16 if multiplies_bfloat16(case.device) else WAYS
     turns: dict[str, Turn] = {}
     spent: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     try:
@@ -319,22 +338,28 @@ def compare(name: str, case: Case, *, keep: bool, rounds: int | None) -> None:
     for way, label in ways.items():
         rate = case.batch / statistics.median(clock for clock, _ in spent[way][1:])
         told = ""
-        if way != "ecotone":
-            pairs = list(zip(spent[way], spent["ecotone"], strict=True))[1:]
-            ratio, processor = (statistics.median(a[k] / b[k] for a, b in pairs) for k in (0, 1))
-            gpu = case.device == "cuda"
-            target = {"diffusers": 1.5 if gpu else 1.15, "lightning": 1.1}.get(way)
-            aim = f"  (target: at least {target})" if target else ""
-            told = f"   ecotone {ratio:5.2f} times that [{processor:5.2f}]{aim}"
+        if not way.startswith("ecotone"):
+            told = "".join(_beside(spent, way, mine) for mine in ways if mine.startswith("ecotone"))
+            target = {"diffusers": 1.5 if case.device == "cuda" else 1.15, "lightning": 1.1}
+            told += f"  (target: {target[way]})" if way in target else ""
         print(f"  {label:24}{rate:9.1f}{told}", flush=True)
+
+
+def _beside(spent: dict[str, list[tuple[float, float]]], way: str, mine: str) -> str:
+    """Return how many times as fast as one way ours is, by the clock and by the processor."""
+    pairs = list(zip(spent[way], spent[mine], strict=True))[1:]
+    clock, processor = (statistics.median(a[k] / b[k] for a, b in pairs) for k in (0, 1))
+    return f"   {mine} {clock:5.2f} times that [{processor:5.2f}]"
 
 
 def monitoring(steps: int) -> None:
     """Print the share of its time that a run on digits spends measuring by default."""
+    from ecotone.core.allocator import keep_freed_memory
     from ecotone.studies import execute_run, load_design, measuring_share
     from ecotone.studies.run_config import MonitorConfig
     from ecotone.studies.store import RunFolder
 
+    keep_freed_memory()
     torch.set_num_threads(1)
     budget = MonitorConfig().share
     given = ["n=64", f"training.steps={steps}", f"monitor.share={budget}"]
@@ -354,7 +379,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--rounds", type=int, help="turns of each way; the case's if absent")
     parser.add_argument("--same-memory", action="store_true", help="freed memory is kept by all")
-    parser.add_argument("--steps", type=int, default=2000, help="of the run that is measured")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=[2500, 10_000], help="of runs that are measured"
+    )
     parser.add_argument("--serve", nargs=2, metavar=("WAY", "CASE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     cases = {**CPU, **(GPU if torch.cuda.is_available() else {})}
@@ -365,8 +392,9 @@ def main() -> None:
     for name, case in cases.items():
         if arguments.only in name:
             compare(name, case, keep=arguments.same_memory, rounds=arguments.rounds)
-    if not arguments.only:
-        monitoring(arguments.steps)
+    if not arguments.only or arguments.only in "monitoring":
+        for steps in arguments.steps:
+            monitoring(steps)
 
 
 if __name__ == "__main__":

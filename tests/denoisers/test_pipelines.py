@@ -85,15 +85,19 @@ def test_there_and_back(tmp_path: Path, prediction: str, theirs: str) -> None:
     pipeline = DDPMPipeline.from_pretrained(tmp_path / "pipeline", use_safetensors=True)
     assert pipeline.scheduler.config["prediction_type"] == theirs
     assert pipeline.unet.config["sample_size"] == [8, 8]
-    # The network: the same bits at every whole step.
+    # The network: the same at every whole step, which reaches it to the bit.
     x = draw(5, *SHAPE)
+    seen: list[torch.Tensor] = []
+    for network in (model.network.model, pipeline.unet):
+        network.time_proj.register_forward_hook(lambda _, __, waves: seen.append(waves))
     steps = torch.arange(1000.0)
     # Among them those that a division by 250, and back, would miss.
     missed = (steps / 250 * 250 != steps).nonzero().flatten().tolist()
     assert missed
     for step in (0, 1, 100, 500, 999, *missed):
         mine = model.network(x, torch.full((5,), step / 256))
-        assert torch.equal(mine, pipeline.unet(x, step).sample), step
+        torch.testing.assert_close(mine, pipeline.unet(x, step).sample, rtol=1e-4, atol=1e-5)
+        assert torch.equal(*seen[-2:]), step
     # The denoiser: the same estimate at every level, between steps and beyond them too.
     back = from_pipeline(tmp_path / "pipeline")
     assert (back.prediction, back.shape, back.training) == (prediction, SHAPE, False)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import ecotone.measures.fair_spaces as module
+from ecotone.core.errors import DataError
 from ecotone.features import FeatureSpace
 from ecotone.features.pca import PrincipalComponents
 from ecotone.features.pixels import Pixels
 from ecotone.measures import Evidence, neighbours
-from ecotone.measures.fair_spaces import fair_space
+from ecotone.measures.fair_spaces import fair_space, fitted_alike
+from ecotone.measures.frechet import frechet_distance
 
 
 def rows(n: int, seed: int = 0) -> Tensor:
@@ -54,3 +57,26 @@ def test_what_cannot_or_need_not_be_fitted_is_returned_as_it_is() -> None:
     assert fair_space(flat, "training") is fitted
     pixels = Pixels()
     assert fair_space(given(rows(60), rows(20, 1), pixels), "training") is pixels
+
+
+def test_what_cannot_be_fitted_is_an_error_where_no_other_space_is_at_hand() -> None:
+    with pytest.raises(DataError):
+        fitted_alike(PrincipalComponents(2), [torch.ones(9, 5), torch.ones(3, 5)], seed=0)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_generator_as_good_as_the_population_is_as_near_to_either_set(alike: bool) -> None:
+    """Fitted to one of the sets alone, the space makes the other look nearer or farther."""
+    differences = []
+    for seed in range(60):
+        random = torch.Generator().manual_seed(seed)
+        training, holdout, generated = torch.randn(3, 40, 30, generator=random)
+        sets = [training, holdout] if alike else [holdout]
+        space = fitted_alike(PrincipalComponents(6), sets, seed=0)
+        to_training, to_holdout = (
+            frechet_distance(generated=space(generated), reference=space(real))
+            for real in (training, holdout)
+        )
+        differences.append(to_training - to_holdout)
+    mean, error = np.mean(differences), np.std(differences) / len(differences) ** 0.5
+    assert (abs(mean) < 3 * error) == alike

@@ -7,13 +7,14 @@ from functools import cache
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecotone.core import Step
+from ecotone.denoisers import Preconditioned
 from ecotone.features.pca import PrincipalComponents
 from ecotone.populations import POPULATIONS, Split, plant_duplicates
 from ecotone.samplers import Heun
-from ecotone.training import Judge, Monitor
+from ecotone.training import Execution, Judge, Monitor
 
 SHARE = "copied_share_gap_ratio"
 QUANTILE = "copied_share_holdout_quantile"
@@ -117,3 +118,36 @@ def test_it_watches_anybodys_loop() -> None:
     assert len(seen) == 9
     assert [item.step for item in measured] == [2, 7]
     assert [float(item.generated.mean()) for item in measured] == pytest.approx([0.2, 0.7])
+
+
+def test_samples_are_drawn_in_the_precision_of_training_and_measures_ask_in_float32() -> None:
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(64, 64)
+
+        def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+            out = self.layer(x.flatten(1))
+            seen.append(out.dtype)
+            return out.view_as(x)
+
+    seen: list[torch.dtype] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        denoiser = Preconditioned(Network(), sigma_data=0.75)
+
+    def measured(execution: Execution | None) -> tuple[Tensor, set[torch.dtype], torch.dtype]:
+        seen.clear()
+        judging = judge_of(split(), ("copying", "denoising"))
+        monitor = Monitor(judging, sampler=Heun(steps=6), samples=20, execution=execution)
+        generated = monitor.measure(denoiser, 3).generated
+        assert len(seen) > monitor.sampler.evaluations
+        return generated, set(seen[: monitor.sampler.evaluations]), seen[-1]
+
+    plain, drawn, asked = measured(None)
+    assert (drawn, asked) == ({torch.float32}, torch.float32)
+    rounded, drawn, asked = measured(Execution(precision="bfloat16"))
+    assert (drawn, asked) == ({torch.bfloat16}, torch.float32)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, plain)
+    torch.testing.assert_close(rounded, plain, rtol=0.02, atol=0.02)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ecotone.core.errors import ConfigError
 from ecotone.core.shapes import Batch, Levels
+from ecotone.denoisers.attention import attended
 from ecotone.denoisers.ddpm import STEPS_PER_UNIT, Ddpm, predicting
 from ecotone.denoisers.precondition import Preconditioned
 from ecotone.noise import Prediction
@@ -58,7 +59,7 @@ class _Attention(nn.Module):
         batch, tokens, width = h.shape
         parts = self.mixed(h).reshape(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        mixed = attended(query, key, value)
         return self.outer(mixed.transpose(1, 2).reshape(batch, tokens, width))
 
 

@@ -11,6 +11,7 @@ from ecotone.core.errors import ConfigError
 from ecotone.core.shapes import Batch, Levels
 from ecotone.denoisers.ddpm import STEPS_PER_UNIT, Ddpm, predicting
 from ecotone.denoisers.precondition import Preconditioned
+from ecotone.denoisers.unet_blocks import shorten_passes
 from ecotone.noise import Prediction
 
 __all__ = ["UNet", "UNetPlan", "unet"]
@@ -150,6 +151,7 @@ class UNet(nn.Module):
             freq_shift=1,
             norm_eps=1e-6,
         )
+        shorten_passes(self.model)
         for parameter in self.model.conv_out.parameters():
             nn.init.zeros_(parameter)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from jaxtyping import Num
 from torch import Tensor
 
 from ecotone.core.errors import DataError
@@ -13,7 +15,7 @@ from ecotone.features import FeatureSpace
 from ecotone.measures.evidence import Evidence
 from ecotone.measures.subsets import shuffled
 
-__all__ = ["fair_space"]
+__all__ = ["fair_space", "fitted_alike"]
 
 _FITTED = 2048
 _FITTED_BYTES = 1 << 27
@@ -36,11 +38,36 @@ def fair_space(evidence: Evidence, *names: Literal["training", "holdout"]) -> Fe
     key = ("fair space", space, names, evidence.seed)
     if key not in kept:
         sets = [evidence.training if name == "training" else evidence.holdout for name in names]
-        kept[key] = _fitted(space, [images for images in sets if images is not None], evidence.seed)
+        there = [images for images in sets if images is not None]
+        try:
+            kept[key] = fitted_alike(space, there, seed=evidence.seed)
+        except DataError:
+            kept[key] = space
     return kept[key]
 
 
-def _fitted(space: FeatureSpace, sets: list[Tensor], seed: int) -> FeatureSpace:
+def fitted_alike(
+    space: FeatureSpace, sets: Sequence[Num[Tensor, " _ *shape"]], *, seed: int
+) -> FeatureSpace:
+    """Return a feature space fitted to the same share of each set, 2,048 images in all at most.
+
+    What is fitted spreads the images it was fitted to a little wider than others of the same
+    population. A space that the sets shaped alike favours none of them, so distances to one and to
+    the other can be compared.
+
+    Args:
+        space: to fit.
+        sets: one or more, none empty; which of their images are taken depends on their content.
+        seed: of that choice.
+
+    Raises:
+        DataError: for images that the space cannot be fitted to.
+
+    >>> from ecotone.features.pca import PrincipalComponents
+    >>> sets = [torch.arange(8.0).view(4, 2), torch.ones(6, 2)]
+    >>> fitted_alike(PrincipalComponents(1), sets, seed=0)(torch.ones(3, 2)).shape
+    torch.Size([3, 1])
+    """
     total = sum(len(images) for images in sets)
     size = sets[0][:1].nbytes
     share = min(1.0, _FITTED / total, _FITTED_BYTES / max(1, size * total))
@@ -48,7 +75,4 @@ def _fitted(space: FeatureSpace, sets: list[Tensor], seed: int) -> FeatureSpace:
     for images in sets:
         order = shuffled(images, seed, "fair space")[: math.ceil(share * len(images))]
         parts.append(images[order.to(images.device)])
-    try:
-        return space.fit(torch.cat(parts))
-    except DataError:
-        return space
+    return space.fit(torch.cat(parts))

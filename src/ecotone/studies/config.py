@@ -25,7 +25,7 @@ __all__ = [
     "parse",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the same configuration would give other bytes, so that old runs are not reused."""
 
 TRAINING = "training"

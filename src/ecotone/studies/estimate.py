@@ -12,6 +12,7 @@ import torch
 
 from ecotone.core.records import canonical_json
 from ecotone.core.seeds import torch_generator
+from ecotone.core.wording import percent
 from ecotone.denoisers import MODELS
 from ecotone.measures.probe import evaluations
 from ecotone.populations import Population
@@ -107,7 +108,7 @@ def _measure(config: RunConfig, shape: Sequence[int]) -> Pace:
     step = statistics.median(took[len(took) // 2 :])
     batch = torch.randn(min(config.monitor.samples, 256), *shape, device=device)
     sigma = torch.ones(len(batch), device=device)
-    with torch.no_grad():
+    with torch.no_grad(), execution.autocast(device):
         spent = []
         for _ in range(2):
             start = time.perf_counter()
@@ -118,8 +119,8 @@ def _measure(config: RunConfig, shape: Sequence[int]) -> Pace:
     return Pace(step, spent[-1] / len(batch))
 
 
-def seconds_of(config: RunConfig, pace: Pace) -> float:
-    """Return how long a run takes at a pace: its steps, and sampling for its measurements."""
+def seconds_of(config: RunConfig, pace: Pace) -> tuple[float, float]:
+    """Return how long a run's steps take at a pace, and how long what its measurements ask for."""
     sampler = SAMPLERS.create(config.sampler.kind, config.sampler.options)
     monitor, training = config.monitor, config.training
     cost = monitor.samples * sampler.evaluations
@@ -134,7 +135,7 @@ def seconds_of(config: RunConfig, pace: Pace) -> float:
         first=monitor.first,
         per_decade=monitor.per_decade,
     )
-    return training.steps * pace.step + len(due) * cost * pace.image
+    return training.steps * pace.step, len(due) * cost * pace.image
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
@@ -160,7 +161,7 @@ def tell_time(
         workers: runs side by side.
     """
     paces: dict[str, Pace] = {}
-    seconds = []
+    seconds, measuring = [], 0.0
     for config in configs:
         shape = populations[config.population.model_dump_json()].shape
         key = pace_key(config, shape)
@@ -168,12 +169,15 @@ def tell_time(
             paces[key] = paces.get(key) or measure_pace(config, shape)
         except (TrainingError, torch.OutOfMemoryError) as error:
             return f"how long it will take cannot be told: {error}"
-        seconds.append(seconds_of(config, paces[key]))
+        taken = seconds_of(config, paces[key])
+        seconds.append(sum(taken))
+        measuring += taken[1]
     steps = sorted({f"{pace.step:.3g}" for pace in paces.values()}, key=float)
     span = steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
     runs = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
     side = f", {workers} at a time" if workers > 1 and len(configs) > 1 else ""
-    return f"about {_spoken(makespan(seconds, workers))} for {runs}{side}; a step takes {span} s"
+    long, share = _spoken(makespan(seconds, workers)), percent(measuring / sum(seconds))
+    return f"about {long} for {runs}{side}; a step takes {span} s, and measuring {share} of it all"
 
 
 def _spoken(seconds: float) -> str:

@@ -12,7 +12,8 @@ from ecotone.core import ConfigError, DataError, Reading, RecordError
 from ecotone.core.records import content_hash
 from ecotone.core.seeds import derive
 from ecotone.denoisers import MODELS
-from ecotone.features import FEATURES
+from ecotone.features import FEATURES, FeatureSpace
+from ecotone.measures.fair_spaces import fitted_alike
 from ecotone.populations import POPULATIONS, Population, Split, plant_duplicates
 from ecotone.populations.mirrored import mirrored
 from ecotone.samplers import SAMPLERS
@@ -78,8 +79,7 @@ def check_run(config: RunConfig, population: Population) -> str:
     with torch.device("meta"):
         _model(config, split, sigma_data=1.0)
     SAMPLERS.create(config.sampler.kind, config.sampler.options)
-    features = FEATURES.create(config.monitor.features.kind, config.monitor.features.options)
-    features = features.fit(split.holdout)
+    features = _features(config, split)
     try:
         torch.zeros(1, device=config.training.device)
     except (AssertionError, RuntimeError) as error:
@@ -200,12 +200,10 @@ def _model(config: RunConfig, split: Split, sigma_data: float) -> nn.Module:
 
 
 def _monitor(config: RunConfig, split: Split, sigma_data: float, device: torch.device) -> Monitor:
-    features = FEATURES.create(config.monitor.features.kind, config.monitor.features.options)
     judge = Judge(
         training=split.training,
         holdout=split.holdout,
-        # Fitted on the holdout, so that the training set does not shape the space.
-        features=features.fit(split.holdout),
+        features=_features(config, split),
         measures=config.monitor.measures,
         sigma_data=sigma_data,
         seed=config.seed,
@@ -217,4 +215,11 @@ def _monitor(config: RunConfig, split: Split, sigma_data: float, device: torch.d
         samples=config.monitor.samples,
         device=device,
         seed=config.shared_seed,
+        execution=config.training.execution,
     )
+
+
+def _features(config: RunConfig, split: Split) -> FeatureSpace:
+    """Return the feature space of a run, fitted to what its samples are held against."""
+    space = FEATURES.create(config.monitor.features.kind, config.monitor.features.options)
+    return fitted_alike(space, [split.training, split.holdout], seed=config.seed)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from ecotone.core import ConfigError
 from ecotone.core.errors import nearest
-from ecotone.denoisers import MODELS
+from ecotone.denoisers import MODELS, gains_from_bfloat16
 from ecotone.features import FEATURES
 from ecotone.measures import MEASURES
 from ecotone.populations import POPULATIONS
@@ -25,7 +25,7 @@ from ecotone.studies.config import (
     or_default,
     parse,
 )
-from ecotone.training import Execution, Plan
+from ecotone.training import Execution, Plan, multiplies_bfloat16
 
 __all__ = ["Duplicates", "MonitorConfig", "RunConfig", "TrainingConfig"]
 
@@ -62,8 +62,9 @@ class TrainingConfig(Plan):
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ..., or ``"auto"`` for a GPU where there is one.
         threads: CPU threads of the run; more than one rarely pays for small models.
         checkpoint_every: steps between checkpoints; a twentieth of the run where None.
-        precision: of the network's passes; ``auto`` is bfloat16 on GPUs that have it in hardware,
-            and float32 elsewhere, on CPUs always.
+        precision: of the network's passes in training and sampling; ``auto`` is bfloat16 on GPUs
+            that have it in hardware, and on CPUs that have it (AMX) for networks wide enough to
+            gain by it, see :func:`ecotone.denoisers.gains_from_bfloat16`; float32 elsewhere.
         channels_last: keep the channels of images innermost in memory, which convolutions want: it
             saves U-Nets some per cent of a step on CPUs, and tensor cores want it.
         compile: translate the network with ``torch.compile``: for long runs on GPUs.
@@ -78,17 +79,21 @@ class TrainingConfig(Plan):
     compile: bool = False
     micro_batch: int | None = Field(default=None, ge=1)
 
-    def completed(self) -> TrainingConfig:
-        """Return it with all that depends on the machine decided."""
+    def completed(self, model: Tenant) -> TrainingConfig:
+        """Return it with all that depends on the machine decided.
+
+        Args:
+            model: what is trained, its options complete.
+        """
         import torch
 
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        on_gpu, precision = device.startswith("cuda"), self.precision
+        precision = self.precision
         if precision == "auto":
-            wide = on_gpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
-            precision = "bfloat16" if wide else "float32"
+            gains = device != "cpu" or gains_from_bfloat16(model.kind, model.options)
+            precision = "bfloat16" if gains and multiplies_bfloat16(device) else "float32"
         return self.model_copy(
             update={
                 "device": device,
@@ -248,5 +253,6 @@ class RunConfig(ExperimentConfig):
         record["model"] = complete(MODELS, self.model, "shape", "sigma_data")
         record["sampler"] = complete(SAMPLERS, self.sampler)
         record["monitor"]["features"] = complete(FEATURES, self.monitor.features)
-        record["training"] = self.training.completed().model_dump(mode="json")
+        training = self.training.completed(Tenant.model_validate(record["model"]))
+        record["training"] = training.model_dump(mode="json")
         return RunConfig.model_validate(record)

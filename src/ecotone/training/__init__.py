@@ -3,7 +3,7 @@
 from ecotone.training.cadence import measuring_steps
 from ecotone.training.checkpoints import load_checkpoint, save_checkpoint
 from ecotone.training.ema import Ema
-from ecotone.training.execution import Execution
+from ecotone.training.execution import Execution, multiplies_bfloat16
 from ecotone.training.loop import (
     DivergenceError,
     ExhaustedError,
@@ -28,6 +28,7 @@ __all__ = [
     "TrainingState",
     "load_checkpoint",
     "measuring_steps",
+    "multiplies_bfloat16",
     "save_checkpoint",
     "train",
 ]

@@ -9,9 +9,26 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Execution", "Precision"]
+__all__ = ["Execution", "Precision", "multiplies_bfloat16"]
 
 Precision = Literal["float32", "bfloat16"]
+
+
+def multiplies_bfloat16(device: torch.device | str) -> bool:
+    """Tell whether a device has bfloat16 products in hardware.
+
+    GPUs with tensor cores for it have, and CPUs with AMX tiles. Other CPUs take two to five times
+    as long for them as for float32, whatever PyTorch says they support.
+
+    >>> multiplies_bfloat16("meta")
+    False
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
+    # Not public, so it may go.
+    tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return kind == "cpu" and tiles is not None and bool(tiles())
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from ecotone.features.cache import cached
 from ecotone.measures import MEASURES, Evidence, Neighbours, Reference
 from ecotone.measures.probe import Probe, evaluations, levels
 from ecotone.samplers import Sampler, sample
+from ecotone.training.execution import Execution
 
 __all__ = ["Judge", "Measurement", "Monitor"]
 
@@ -148,6 +149,8 @@ class Monitor:
         samples: how many samples a measurement draws, each with a seed of its own.
         device: where the denoiser lives.
         seed: of the samples' noise; the judge's where None.
+        execution: how the denoiser is passed through to draw, usually as in training; what measures
+            ask it themselves is float32 always. Plain float32 where None.
     """
 
     def __init__(
@@ -158,11 +161,13 @@ class Monitor:
         samples: int,
         device: torch.device | str = "cpu",
         seed: int | None = None,
+        execution: Execution | None = None,
     ) -> None:
         self.judge = judge
         self.sampler, self.samples = sampler, samples
         self.device = torch.device(device)
         self.seed = judge.seed if seed is None else seed
+        self.execution = execution or Execution()
         self._together = _TOGETHER
 
     @property
@@ -184,15 +189,16 @@ class Monitor:
         seeds = sample_seeds(self.samples, self.seed, "generated", step)
         while True:
             try:
-                return sample(
-                    denoiser,
-                    self.sampler,
-                    seeds=seeds,
-                    shape=tuple(training.shape[1:]),
-                    batch_size=self._together,
-                    device=self.device,
-                    dtype=training.dtype,
-                )
+                with self.execution.autocast(self.device):
+                    return sample(
+                        denoiser,
+                        self.sampler,
+                        seeds=seeds,
+                        shape=tuple(training.shape[1:]),
+                        batch_size=self._together,
+                        device=self.device,
+                        dtype=training.dtype,
+                    )
             except torch.OutOfMemoryError:
                 if self._together == 1:
                     raise
