@@ -42,6 +42,22 @@ def test_on_cpus_with_tiles_wide_networks_train_in_bfloat16(
     assert precision(model, cpu) == "float32"
 
 
+def test_all_runs_of_a_study_have_one_precision_unless_it_varies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_config, "multiplies_bfloat16", lambda _: True)
+
+    def precisions(*settings: str) -> list[str]:
+        cells = load_design("digits", ["n=16", "training.device=cpu", *settings]).cells
+        return [cell.config.model_dump()["training"]["precision"] for cell in cells]
+
+    assert precisions("model.width=[16, 32]") == ["float32"] * 2
+    assert precisions("model.width=[32, 64]") == ["bfloat16"] * 2
+    assert precisions("model.width=[16, 32]", "training.precision=bfloat16") == ["bfloat16"] * 2
+    varied = precisions("training.precision=[auto, float32]", "model.width=32")
+    assert varied == ["bfloat16", "float32"]
+
+
 def test_a_gpu_with_bfloat16_uses_it_for_all_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_config, "multiplies_bfloat16", lambda device: device == "cuda")
     assert precision({"kind": "unet", "width": 16}, {"device": "cuda"}) == "bfloat16"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -99,6 +99,21 @@ class ExperimentConfig(Section, ABC):
     ) -> list[ExperimentConfig]:
         """Return the runs, complete, that one combination of factors takes."""
         return [parse(cls, {**record, "seed": seed}, where=where).completed() for seed in seeds]
+
+    @classmethod
+    def alike(
+        cls,
+        configs: Sequence[ExperimentConfig],
+        *,
+        varied: Collection[str],  # noqa: ARG003 - for those that choose
+    ) -> Sequence[ExperimentConfig]:
+        """Return a study's runs with the same choice wherever one was left to the machine.
+
+        Args:
+            configs: complete.
+            varied: what the study varies.
+        """
+        return configs
 
     @abstractmethod
     def completed(self) -> ExperimentConfig:

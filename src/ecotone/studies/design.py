@@ -114,7 +114,7 @@ class StudyDesign:
         empty = [name for name, levels in header.factors.items() if not levels]
         if empty:
             raise ConfigError(f"factor {empty[0]!r} in {self.source} has no levels")
-        cells = []
+        cells: list[Cell] = []
         named = {path for path, levels in header.factors.items() if isinstance(levels, dict)}
         for names in itertools.product(*header.factors.values()):
             record = deepcopy(dict(self.base))
@@ -127,6 +127,8 @@ class StudyDesign:
                 paths = dict.fromkeys([*header.factors, *form.always])
                 factors = {p: chosen[p] if p in named else _get(config, p) for p in paths}
                 cells.append(Cell(factors, config))
+        alike = form.alike([cell.config for cell in cells], varied=header.factors)
+        cells = [Cell(cell.factors, config) for cell, config in zip(cells, alike, strict=True)]
         if len({canonical_json(cell.config.model_dump(mode="json")) for cell in cells}) < len(
             cells
         ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -64,7 +64,8 @@ class TrainingConfig(Plan):
         checkpoint_every: steps between checkpoints; a twentieth of the run where None.
         precision: of the network's passes in training and sampling; ``auto`` is bfloat16 on GPUs
             that have it in hardware, and on CPUs that have it (AMX) for networks wide enough to
-            gain by it, see :func:`ecotone.denoisers.gains_from_bfloat16`; float32 elsewhere.
+            gain by it, see :func:`ecotone.denoisers.gains_from_bfloat16`; float32 elsewhere, and
+            for all runs of a study some of whose networks would not gain.
         channels_last: keep the channels of images innermost in memory, which convolutions want: it
             saves U-Nets some per cent of a step on CPUs, and tensor cores want it.
         compile: translate the network with ``torch.compile``: for long runs on GPUs.
@@ -201,6 +202,24 @@ class RunConfig(ExperimentConfig):
             parse(cls, {**record, "seed": seed, "twin_of": twin}, where=where).completed()
             for first, second in zip(seeds[::2], seeds[1::2], strict=True)
             for seed, twin in ((first, None), (second, first))
+        ]
+
+    @classmethod
+    def alike(
+        cls, configs: Sequence[ExperimentConfig], *, varied: Collection[str]
+    ) -> Sequence[ExperimentConfig]:
+        """Return the runs in one precision, float32 where only some would choose bfloat16.
+
+        Else a study of widths would compare precisions too.
+        """
+        runs = [config for config in configs if isinstance(config, RunConfig)]
+        if "training.precision" in varied or len({run.training.precision for run in runs}) < 2:
+            return configs
+        return [
+            run.model_copy(
+                update={"training": run.training.model_copy(update={"precision": "float32"})}
+            )
+            for run in runs
         ]
 
     @property
