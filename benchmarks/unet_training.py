@@ -1,14 +1,15 @@
 """Training a U-Net here, in diffusers' own loop, and in Lightning.
 
-    python benchmarks/unet_training.py [--only 16x16] [--rounds N] [--same-memory]
+    python benchmarks/unet_training.py [--only 16x16] [--rounds N] [--same-memory] [--one-process]
 
 Images per second of ``ecotone.training.train`` beside (a) a loop over the same UNet2DModel as
 diffusers' example of unconditional image generation has it, with accelerate, and (b) Lightning's
 Trainer. All of them draw batches and noise, clip gradients, take steps of AdamW and average the
 weights, and each does so as it is by default: a study's process keeps freed memory
 (``ecotone.core.allocator``), theirs do not unless ``--same-memory`` gives it to them. How memory
-is allocated is a property of a process, so each has one of its own; they take turns, a step or two
-each, while the others sleep, and the ratio is the median over the rounds of the ratio within each.
+is allocated is a property of a process, so each has one of its own, unless ``--one-process`` has
+them train in threads of this one and gives it to all. They take turns, a step or two each, while
+the others sleep, and the ratio is the median over the rounds of the ratio within each.
 On a busy machine the times of the processor, printed in brackets, say more than those of the clock.
 
 Where the processor multiplies bfloat16, ours trains in it by itself; two more ways then tell what
@@ -22,23 +23,21 @@ the least, take more evaluations than the budget has, and in one four times as l
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ecotone.training import multiplies_bfloat16
+from turns import Answer, Ask, Process, Thread, Turn, serve
 
 IMAGES = 2048
 STEPS = 10_000  # what the schedules are told; no loop gets there
@@ -238,28 +237,29 @@ WAYS_WITH_BFLOAT16 = {
 }
 
 
-def serve(way: str, case: Case, *, keep: bool) -> None:
-    """Train in this process, a chunk of steps for every line of standard input."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # libraries may print
-    warnings.simplefilter("ignore")
+def train_in_turns(way: str, case: Case, keep: bool, answer: Answer, ask: Ask) -> None:
+    """Train one way without end; see ``turns.Train``.
+
+    Args:
+        way: of training.
+        case: what is trained.
+        keep: whether the process keeps freed memory in any case.
+        answer: is told how long steps took.
+        ask: tells how many are next.
+    """
     torch.set_num_threads(case.threads)
     left, since = 0, (0.0, 0.0)
 
     def pause() -> None:
-        """Called after every step: go on, or answer and wait for the next turn."""
         nonlocal left, since
         left -= 1
         if left > 0:
             return
         if case.device == "cuda":
             torch.cuda.synchronize()
-        clock, processor = time.perf_counter() - since[0], time.process_time() - since[1]
-        print(json.dumps([clock, processor]), file=answers)
-        line = sys.stdin.readline()
-        if not line:
-            os._exit(0)
-        left, since = int(line), (time.perf_counter(), time.process_time())
+        answer(time.perf_counter() - since[0], time.process_time() - since[1])
+        left = ask()
+        since = time.perf_counter(), time.process_time()
 
     if way == "lightning":
         lightning(case, pause, keep=keep)
@@ -271,62 +271,21 @@ def serve(way: str, case: Case, *, keep: bool) -> None:
             pause()
 
 
-class Turn:
-    """A process that trains when it is its turn.
-
-    Args:
-        way: of training.
-        case: what it trains.
-        keep: whether it keeps freed memory in any case.
-        log: what it writes to standard error.
-    """
-
-    def __init__(self, way: str, case: str, *, keep: bool, threads: int, log: IO[bytes]) -> None:
-        command = [sys.executable, __file__, "--serve", way, case]
-        self.log = log
-        self.process = subprocess.Popen(
-            command + ["--same-memory"] * keep,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            bufsize=1,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-        )
-        self._answer()  # the first step is over
-
-    def seconds(self, steps: int) -> tuple[float, float]:
-        """Return how long a step took, by the clock and by the processor."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{steps}\n")
-        clock, processor = self._answer()
-        return clock / steps, processor / steps
-
-    def end(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-    def _answer(self) -> tuple[float, float]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            self.log.seek(0)
-            raise RuntimeError(self.log.read().decode(errors="replace")[-3000:])
-        clock, processor = json.loads(line)
-        return clock, processor
-
-
-def compare(name: str, case: Case, *, keep: bool, rounds: int | None) -> None:
+def compare(name: str, case: Case, *, keep: bool, together: bool, rounds: int | None) -> None:
     """Let all ways take turns at one case, and print how they did."""
     ways = WAYS_WITH_BFLOAT16 if multiplies_bfloat16(case.device) else WAYS
+    if together:  # accelerate has one precision in a process
+        ways = {way: label for way, label in ways.items() if way != "diffusers-bf16"}
     turns: dict[str, Turn] = {}
     spent: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     try:
         for way in ways:
+            if together:
+                turns[way] = Thread(partial(train_in_turns, way, case, True))
+                continue
             log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the benchmark
-            turns[way] = Turn(way, name, keep=keep, threads=case.threads, log=log)
+            command = [sys.executable, __file__, "--serve", way, name, *["--same-memory"] * keep]
+            turns[way] = Process(command, threads=case.threads, log=log)
         for count in range(1 + (rounds or case.rounds)):
             # There and back, so that none always follows the same one.
             for way in list(ways) if count % 2 else list(ways)[::-1]:
@@ -380,6 +339,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="turns of each way; the case's if absent")
     parser.add_argument("--same-memory", action="store_true", help="freed memory is kept by all")
     parser.add_argument(
+        "--one-process", action="store_true", help="all in this one, which keeps freed memory"
+    )
+    parser.add_argument(
         "--steps", type=int, nargs="+", default=[2500, 10_000], help="of runs that are measured"
     )
     parser.add_argument("--serve", nargs=2, metavar=("WAY", "CASE"), help=argparse.SUPPRESS)
@@ -387,11 +349,17 @@ def main() -> None:
     cases = {**CPU, **(GPU if torch.cuda.is_available() else {})}
     if arguments.serve:
         way, name = arguments.serve
-        serve(way, cases[name], keep=arguments.same_memory)
+        serve(partial(train_in_turns, way, cases[name], arguments.same_memory))
         return
     for name, case in cases.items():
         if arguments.only in name:
-            compare(name, case, keep=arguments.same_memory, rounds=arguments.rounds)
+            compare(
+                name,
+                case,
+                keep=arguments.same_memory,
+                together=arguments.one_process,
+                rounds=arguments.rounds,
+            )
     if not arguments.only or arguments.only in "monitoring":
         for steps in arguments.steps:
             monitoring(steps)

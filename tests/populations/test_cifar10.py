@@ -152,6 +152,14 @@ def test_options_that_cannot_be(copy: Path) -> None:
 # --- where they lie ---
 
 
+PARTS = (slice(9), slice(9, 10), slice(10, 13), slice(13, 16), slice(16, 20))
+
+
+def write_batches(folder: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
+    for number, part in enumerate(PARTS, start=1):
+        write_binary(folder / f"data_batch_{number}.bin", pixels[part], labels[part])
+
+
 def in_three_layouts(root: Path) -> list[Path]:
     """Write the same images, in the order of their classes, in every layout."""
     order = np.argsort(LABELS, kind="stable")
@@ -159,13 +167,11 @@ def in_three_layouts(root: Path) -> list[Path]:
     write_hub(root / "hub", "train", pixels, labels)
     write_folders(root / "folders" / "train", pixels, labels)
     write_folders(root / "flat", pixels, labels)
-    first, second = slice(9), slice(9, 20)
     binary, pickled = root / "bin" / "cifar-10-batches-bin", root / "py" / "cifar-10-batches-py"
-    for number, half in enumerate((first, second), start=1):
-        name = f"data_batch_{number}"
-        write_binary(binary / f"{name}.bin", pixels[half], labels[half])
-        whole = {"data": planes(pixels[half]), "labels": labels[half].tolist()}
-        write_pickle(pickled / name, whole)
+    write_batches(binary, pixels, labels)
+    for number, part in enumerate(PARTS, start=1):
+        whole = {"data": planes(pixels[part]), "labels": labels[part].tolist()}
+        write_pickle(pickled / f"data_batch_{number}", whole)
     return [root / name for name in ("hub", "folders", "flat", "bin", "py")]
 
 
@@ -178,10 +184,26 @@ def test_the_fingerprint_is_the_same_in_every_layout(tmp_path: Path) -> None:
     assert folders.ids[0] == "train/airplane/0000.png"
 
 
+def test_a_set_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    """The rows of what is there would have the numbers of others."""
+    hub, *_, binary, pickled = in_three_layouts(tmp_path)
+    (binary / "cifar-10-batches-bin" / "data_batch_2.bin").unlink()
+    with pytest.raises(DataError, match=r"cifar-10-batches-bin has no data_batch_2\.bin"):
+        Cifar10(str(binary))
+    for number in (1, 5):
+        (pickled / "cifar-10-batches-py" / f"data_batch_{number}").unlink()
+    with pytest.raises(DataError, match="has no data_batch_1, data_batch_5"):
+        Cifar10(str(pickled))
+    file = hub / "plain_text" / "train-00000-of-00001.parquet"
+    file.rename(file.with_name("train-00001-of-00003.parquet"))
+    with pytest.raises(DataError, match=r"plain_text has 1 of 3 files .*: number 0"):
+        Cifar10(str(hub))
+
+
 def test_the_fingerprint_follows_pixels_order_labels_and_options(tmp_path: Path) -> None:
     def fingerprint(pixels: np.ndarray, labels: np.ndarray, **options: Any) -> str:
-        file = write_binary(tmp_path / "data_batch_1.bin", pixels, labels)
-        return Cifar10(str(file.parent), **options).fingerprint
+        write_batches(tmp_path, pixels, labels)
+        return Cifar10(str(tmp_path), **options).fingerprint
 
     other = PIXELS.copy()
     other[7, 3, 2, 1] ^= 1

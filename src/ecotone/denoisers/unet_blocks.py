@@ -31,8 +31,8 @@ def shorten_passes(network: nn.Module) -> None:
     weights are saved and loaded as diffusers' own. Left out is what moves numbers about: copies to
     the other memory layout and back (in training diffusers makes the input of every shortcut, and
     of upsampling at 64 images and more, contiguous), divisions by scales that are 1, and two of
-    attention's three products with the same input. On CPUs that is a sixth of a training step at
-    16×16 pixels; in bfloat16, half of it.
+    attention's three products with the same input. On CPUs that is a twelfth of a training step at
+    16×16 pixels, and a third in bfloat16.
 
     A block that does anything else than DDPM's does stays as it is.
 

@@ -17,8 +17,9 @@ __all__ = ["FeatureSpace", "flattened"]
 class FeatureSpace(Protocol):
     """What images are turned into before distributions of them are compared.
 
-    Fit it on the holdout: a space fitted on the training set, or on generated images, is shaped by
-    what it is to judge.
+    Fit it to training set and holdout alike (:func:`ecotone.measures.fair_spaces.fitted_alike`): a
+    space fitted to one of them makes the other look nearer, and one fitted to generated images is
+    shaped by what it is to judge.
     """
 
     def fit(self, images: Num[Tensor, " n *shape"]) -> FeatureSpace:

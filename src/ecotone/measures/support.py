@@ -42,8 +42,9 @@ def support(evidence: Evidence) -> dict[str, Reading]:
     the model was trained on all of it: its chance is taken to be worth as many images as the
     holdout's.
 
-    A space fitted to the holdout, such as principal components, spreads the holdout a little wider
-    than other images, the more the fewer there are: precision and density are then too high.
+    A space fitted to what is compared, such as principal components, spreads these images a little
+    wider than others, the more the fewer there are: precision and density are then too high, but
+    alike against both sets where it was fitted to both alike.
 
     Nothing is returned without a holdout; what needs more images than there are is left out.
     """

@@ -14,7 +14,7 @@ from ecotone.core.errors import ConfigError, DataError, nearest
 from ecotone.core.locations import DATA_VARIABLE, data_root
 from ecotone.core.records import content_hash
 from ecotone.populations.base import FiniteData, centred
-from ecotone.populations.cifar_batches import batch_files, read_batches
+from ecotone.populations.cifar_batches import batch_files, missing_batches, read_batches
 from ecotone.populations.class_folders import class_files, read_class_files
 from ecotone.populations.hub_layout import fetch_parquet, parquet_files, read_parquet
 from ecotone.populations.image_rows import ImageRows
@@ -169,11 +169,20 @@ def _locate(path: str | None, part: str, download: bool) -> list[ImageRows]:
 def _layout(folder: Path) -> tuple[_Reader, dict[str, list[Path]]]:
     """Return how to read what lies in a folder, and its files by part: none where it has none."""
     if found := batch_files(folder):
-        return read_batches, found
+        return _read_batches, found
     if found := class_files(folder, CLASSES):
         return _read_folders, found
     # Last, as it looks through everything below the folder.
     return _read_hub, parquet_files(folder)
+
+
+def _read_batches(files: list[Path], part: str, classes: Sequence[str]) -> ImageRows:
+    if missing := missing_batches(files, part):
+        raise DataError(
+            f"cifar10: {files[0].parent} has no {', '.join(missing)}",
+            hint="fetch it again: rows are counted through all batches of a part",
+        )
+    return read_batches(files, part, classes)
 
 
 def _read_folders(files: list[Path], part: str, classes: Sequence[str]) -> ImageRows:

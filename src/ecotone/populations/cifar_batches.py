@@ -16,7 +16,7 @@ from ecotone.core.errors import DataError
 from ecotone.populations.image_rows import ImageRows, check_labels, numbered, read_bytes
 from ecotone.populations.plain_pickles import read_plain_pickle
 
-__all__ = ["batch_files", "read_batches"]
+__all__ = ["batch_files", "missing_batches", "read_batches"]
 
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
@@ -34,6 +34,16 @@ def batch_files(folder: Path) -> dict[str, list[Path]]:
         if found:
             return found
     return {}
+
+
+def missing_batches(files: Sequence[Path], part: str) -> list[str]:
+    """Return the names of the files that one part has besides these.
+
+    >>> missing_batches([Path(f"data_batch_{number}.bin") for number in (1, 2, 3, 5)], "train")
+    ['data_batch_4.bin']
+    """
+    suffix, present = files[0].suffix, {file.name for file in files}
+    return [name for name in (f"{stem}{suffix}" for stem in _BATCHES[part]) if name not in present]
 
 
 def read_batches(files: Sequence[Path], part: str, classes: Sequence[str]) -> ImageRows:

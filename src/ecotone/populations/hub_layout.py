@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ecotone.populations.image_rows import ImageRows, check_labels, decode_image
 __all__ = ["fetch_parquet", "parquet_files", "read_parquet"]
 
 _PARTS = ("train", "test")
+_NUMBERED = re.compile(r"-(?P<number>\d+)-of-(?P<total>\d+)\.parquet$")
 # What polars raises for files that are damaged; some damage makes its Rust code panic.
 _UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 
@@ -55,9 +57,11 @@ def read_parquet(
         width: of every image, in pixels.
 
     Raises:
-        DataError: for a file that is damaged, has other columns or none of these in a row, or a
-            label without a class; reading refuses what is no such image.
+        DataError: for a file that is damaged, has other columns or none of these in a row, a label
+            without a class, or a file that the others' names say is there too; reading refuses
+            what is no such image.
     """
+    _check_whole(files)
     tables = [_table(file, classes) for file in files]
     starts = np.cumsum([0, *(len(table) for table in tables)])
     labels = np.concatenate([table["label"].to_numpy() for table in tables])
@@ -71,6 +75,20 @@ def read_parquet(
         return decode_images(encoded.gather(rows).to_list(), place, height=height, width=width)
 
     return ImageRows(labels, numbered(part, labels, classes), read)
+
+
+def _check_whole(files: Sequence[Path]) -> None:
+    """Raise an error where names, such as ``train-00000-of-00002``, tell of files not there."""
+    named = [match for file in files if (match := _NUMBERED.search(file.name))]
+    for total in {int(match["total"]) for match in named}:
+        there = {int(match["number"]) for match in named if int(match["total"]) == total}
+        missing = next((number for number in range(total) if number not in there), None)
+        if missing is not None:
+            raise DataError(
+                f"{files[0].parent} has {len(there)} of {total} files of its kind: number "
+                f"{missing} (counted from 0) is missing",
+                hint="fetch it again: rows are counted through all files of a part",
+            )
 
 
 def _table(file: Path, classes: Sequence[str]) -> pl.DataFrame:
