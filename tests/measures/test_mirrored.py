@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ecotone.core.errors import DataError
-from ecotone.measures import Reference, nearest
+from ecotone.features.pixels import Pixels
+from ecotone.measures import MEASURES, Evidence, Reference, nearest
 from ecotone.measures.mirrored import mirrored_nearest
 
 
@@ -84,3 +85,33 @@ def test_eight_bit_images_are_taken() -> None:
 def test_vectors_have_no_left_and_right() -> None:
     with pytest.raises(DataError, match="no left and right"):
         mirrored_nearest(torch.zeros(2, 3), torch.zeros(2, 3), 1)
+
+
+@pytest.mark.parametrize("name", ["copying", "closeness", "kinds", "closest_record", "novelty"])
+def test_where_mirrors_count_the_same_turning_images_changes_no_measure_of_copying(
+    name: str,
+) -> None:
+    training, holdout, generated = (images(n, n, levels=90) for n in (40, 30, 20))
+    generated[:5], generated[11] = training[:5], generated[10]
+    turned = torch.where(
+        (torch.arange(20) % 2 == 0)[:, None, None, None], generated.flip(-1), generated
+    )
+
+    def read(generated: Tensor) -> dict[str, float]:
+        reference = Reference(training=training, holdout=holdout, search=mirrored_nearest)
+        evidence = Evidence(
+            generated=generated,
+            training=training,
+            holdout=holdout,
+            neighbours=reference.neighbours(generated),
+            features=Pixels(),
+            denoiser=None,
+            sigma_data=1.0,
+            seed=0,
+            search=mirrored_nearest,
+        )
+        readings = MEASURES.find(name)(evidence)
+        assert readings
+        return {which: reading.value for which, reading in readings.items()}
+
+    assert read(turned) == pytest.approx(read(generated))

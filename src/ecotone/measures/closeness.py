@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ecotone.core.intervals import jackknife, wilson
 from ecotone.core.readings import Reading
 from ecotone.measures.distinct import LISTED, proximity
 from ecotone.measures.evidence import Evidence
-from ecotone.measures.search import nearest
+from ecotone.measures.search import Search, nearest
 from ecotone.measures.subsets import shuffled
 
 __all__ = ["closeness", "closer_to_training_share"]
@@ -34,6 +35,7 @@ def closeness(evidence: Evidence) -> dict[str, Reading]:
         training=evidence.training,
         holdout=evidence.holdout,
         seed=evidence.seed,
+        search=evidence.search,
     )
     return {"closer_to_training_share": share}
 
@@ -44,6 +46,7 @@ def closer_to_training_share(
     training: Shaped[Tensor, "training ..."],
     holdout: Shaped[Tensor, "holdout ..."],
     seed: int,
+    search: Search = nearest,
 ) -> Reading:
     """Return the share of generated images nearer to the training set than to the holdout.
 
@@ -62,6 +65,7 @@ def closer_to_training_share(
         training: (n_T, *shape).
         holdout: (n_H, *shape).
         seed: for the subsets.
+        search: how nearest images are found, which says what a distance is.
 
     Raises:
         DataError: for empty sets, values that are not finite, and shapes or types that differ.
@@ -80,8 +84,9 @@ def closer_to_training_share(
         )
     subsets = min(_SUBSETS, max(len(training), len(holdout)) // size)
     parts = min(_PARTS, size)
-    to_training = _distances(generated, training, size, subsets, 1, seed, "training")[-1]
-    to_holdout = _distances(generated, holdout, size, subsets, parts, seed, "holdout")
+    apart = partial(_distances, generated, size=size, subsets=subsets, seed=seed, search=search)
+    to_training = apart(training, parts=1, name="training")[-1]
+    to_holdout = apart(holdout, parts=parts, name="holdout")
 
     def closer(without: int) -> Float64[Tensor, "subsets generated"]:
         others = to_holdout[without]
@@ -123,7 +128,15 @@ def _without(kept: np.ndarray, parts: int) -> int:
 
 
 def _distances(
-    generated: Tensor, images: Tensor, size: int, subsets: int, parts: int, seed: int, name: str
+    generated: Tensor,
+    images: Tensor,
+    *,
+    size: int,
+    subsets: int,
+    parts: int,
+    seed: int,
+    name: str,
+    search: Search,
 ) -> Float64[Tensor, "ways subsets generated"]:
     """Return the distance to the nearest image of each subset without each part, and with all.
 
@@ -137,8 +150,8 @@ def _distances(
     for chosen in order.split(size):
         subset = images[chosen]
         names = ("generated images", f"{name} images")
-        listed = nearest(generated, subset, min(LISTED, size), names=names)
-        found = proximity(generated, subset, kinds=part, listed=listed)
+        listed = search(generated, subset, min(LISTED, size), names=names)
+        found = proximity(generated, subset, kinds=part, listed=listed, search=search)
         ways = found.distance.repeat(parts + 1, 1)
         if found.distinct_distance is not None:
             # What leaving out a part takes away is the nearest image, where that is one of it.

@@ -14,7 +14,7 @@ from ecotone.core.intervals import wilson
 from ecotone.core.readings import Direction, Reading
 from ecotone.measures.evidence import Evidence
 from ecotone.measures.neighbours import GAP_RATIO, Neighbours
-from ecotone.measures.search import nearest
+from ecotone.measures.search import Search, nearest
 
 __all__ = ["KINDS", "generated_kinds", "kinds", "nearest_others"]
 
@@ -34,7 +34,7 @@ def kinds(evidence: Evidence) -> dict[str, Reading]:
     found = evidence.neighbours
     threshold = found.how["near_duplicate_threshold"]
     assert isinstance(threshold, float)  # A Reference gives it.
-    others = nearest_others(evidence.generated)
+    others = nearest_others(evidence.generated, search=evidence.search)
     labels = generated_kinds(found, others=others, threshold=threshold)
     if labels is None:
         return {}
@@ -103,13 +103,16 @@ def generated_kinds(
     return again.masked_fill(distance < GAP_RATIO * distinct, KINDS.index("memorized"))
 
 
-def nearest_others(images: Shaped[Tensor, "n ..."]) -> Float64[Tensor, " n"]:
+def nearest_others(
+    images: Shaped[Tensor, "n ..."], *, search: Search = nearest
+) -> Float64[Tensor, " n"]:
     """Return the distance of each image to the nearest other of the same set.
 
     0 where it is there twice, infinite where it is the only one.
 
     Args:
         images: (n, *shape), floating point or uint8.
+        search: how nearest images are found, which says what a distance is.
 
     Raises:
         DataError: for an empty set and values that are not finite.
@@ -121,4 +124,4 @@ def nearest_others(images: Shaped[Tensor, "n ..."]) -> Float64[Tensor, " n"]:
         return torch.full((1,), torch.inf, dtype=torch.float64)
     # The nearest of all is the image itself, or one equal to it.
     names = ("generated images", "generated images")
-    return nearest(images, images, 2, names=names).distances[:, 1].cpu()
+    return search(images, images, 2, names=names).distances[:, 1].cpu()
