@@ -106,18 +106,21 @@ def test_a_saved_run_goes_on_to_the_same_bytes(tmp_path: Path, stop: int) -> Non
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(
+    "execution",
+    [Execution(), Execution(channels_last=True), Execution("bfloat16", channels_last=True)],
+)
 def test_a_saved_run_of_a_convolutional_model_goes_on_to_the_same_bytes(
-    tmp_path: Path, channels_last: bool
+    tmp_path: Path, execution: Execution
 ) -> None:
     """A checkpoint's tensors are laid out otherwise than weights with channels innermost."""
     images = 0.5 * torch.randn(10, 3, 8, 8, generator=torch_generator(0, "images"))
-    execution = Execution(channels_last=channels_last)
 
     def fresh() -> TrainingState:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            model = MODELS.create("unet", {"width": 8}, shape=(3, 8, 8), sigma_data=0.5)
+            options = {"width": 8, "attention": True}
+            model = MODELS.create("unet", options, shape=(3, 8, 8), sigma_data=0.5)
         return TrainingState(model, PLAN)
 
     def steps(state: TrainingState) -> Iterator[Step]:
