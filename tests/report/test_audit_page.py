@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,35 +16,13 @@ from ecotone.auditing.record import ConfounderRecord, ReadingRecord
 from ecotone.core.readings import Reading
 from ecotone.report import build
 from ecotone.report.audit_folder import read_audit
+from outline import Outline
 
 LARGEST = 500_000
 """Bytes that a page of an audit stays below."""
 
 HOSTILE = "<script>alert(1)</script>.png"
 NAMES = ("a/" + HOSTILE, "a\"b'><img src=x onerror=alert(2)>", "two\nlines", "n_T^2 \x1b[31m\udcff")
-
-
-class Outline(HTMLParser):
-    """Collects what a browser would see."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def of(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
-
-    @property
-    def words(self) -> str:
-        return " ".join("".join(self.text).split())
 
 
 def section(page: str, name: str) -> str:

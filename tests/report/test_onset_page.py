@@ -6,7 +6,6 @@ import json
 import math
 import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,32 +20,10 @@ from ecotone.report.onset_study import read_linear_study
 from ecotone.report.onset_verdict import linear_verdict
 from ecotone.report.page import LARGEST_PAGE
 from onset_folder import LinearRecipe, write_linear_study
+from outline import Outline
 
 HOSTILE = '<script>document.title="taken"</script><img src=x onerror=alert(1)>'
 QUICK = LinearRecipe(dimensions=(16,), replicates=8, ratios=(0.5, 1, 2, 4, 8))
-
-
-class Outline(HTMLParser):
-    """Collects what a browser would see."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def of(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
-
-    @property
-    def words(self) -> str:
-        return " ".join("".join(self.text).split())
 
 
 def verdict(page: str) -> str:

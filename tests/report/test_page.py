@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import polars as pl
@@ -18,27 +17,9 @@ from ecotone.core.errors import RecordError
 from ecotone.core.tensors import read_tensors, write_tensors
 from ecotone.report import build
 from ecotone.report.page import LARGEST_PAGE
+from outline import Outline
 
 HOSTILE = '<script>document.title="taken"</script><img src=x onerror=alert(1)>'
-
-
-class Outline(HTMLParser):
-    """Collects what a browser would see."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def of(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
 
 
 @pytest.fixture(scope="module")

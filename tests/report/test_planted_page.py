@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +15,11 @@ from ecotone.report.page import LARGEST_PAGE
 from ecotone.report.planted_findings import Seen, find_planted
 from ecotone.report.planted_study import read_planted_study
 from ecotone.report.planted_verdict import planted_verdict, said_seen
+from outline import Outline
 from planted_folder import PlantedRecipe, write_planted_study
 
 HOSTILE = '<script>document.title="taken"</script><img src=x onerror=alert(1)>'
 BLIND = {"a_test": {"exact": None, "flip": None}}
-
-
-class Outline(HTMLParser):
-    """Collects what a browser would see."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def of(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
-
-    @property
-    def words(self) -> str:
-        return " ".join("".join(self.text).split())
 
 
 def answer(folder: Path) -> str:
