@@ -7,8 +7,9 @@ every clock), ``effects.csv`` (what moves the onset of copying), ``stopping.csv`
 stop would have cost), ``curves.csv`` (some measures by step, mean over seeds), ``onsets.svg`` and
 ``curves.svg``. The same study gives the same files.
 
-Of several study folders it writes ``effects.csv`` alone: their factors side by side, all fitted at
-once, a training that several of them hold counted once.
+Of several study folders it writes ``effects.csv``, their factors side by side, all fitted at once,
+``onsets.csv``, and ``onsets.svg`` where few factors vary. A training that several of them hold
+counts once.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ CURVES = {
     "memorizer_excess": "excess over the exact memorizer",
 }
 
+TURNED = ["onset", "status", "value", "low", "high", "bound"]
+MOST_PANELS = 4
+
 
 def main() -> None:
     """Read the command line."""
@@ -49,12 +53,12 @@ def main() -> None:
 
 
 def together(studies: list[Path], out: Path) -> None:
-    """Write what moves the onset of copying, over the runs of all studies.
+    """Write when the runs of all studies turned, and what moves the onset of copying.
 
     Runs that differ in nothing but their length are one training, seen for longer or shorter: the
     longest of them stands for all.
     """
-    longest: dict[str, tuple[int, dict, dict]] = {}
+    longest: dict[str, tuple[int, list[dict], dict]] = {}
     for study in studies:
         results, runs = read_tables(study)
         keys = [*factors(results), "seed"]
@@ -62,17 +66,23 @@ def together(studies: list[Path], out: Path) -> None:
         for run in runs.iter_rows(named=True):
             config = read_json(study / "runs" / run["run"] / "config.json")
             named = described(config) | {"model.parameters": run["parameters"], "seed": run["seed"]}
-            own = turned.filter(run=run["run"], onset="tau_mem")
-            if own.is_empty() or run["steps"] <= longest.get(same(config), (0, {}, {}))[0]:
+            own = turned.filter(run=run["run"])
+            if own.is_empty() or run["steps"] <= longest.get(same(config), (0, [], {}))[0]:
                 continue
-            onset = {name: own[name][0] for name in ("onset", "status", "value", "bound")}
             told = {name: run[name] for name in ("status", "batch_size", "images")}
-            longest[same(config)] = run["steps"], named | onset, named | told
-    found = sorted(longest.items())
-    tables = [pl.DataFrame([row[place] for _, row in found], orient="row") for place in (1, 2)]
+            rows = [named | row for row in own.select(TURNED).iter_rows(named=True)]
+            longest[same(config)] = run["steps"], rows, named | told
+    found = [longest[key] for key in sorted(longest)]
+    turned = pl.DataFrame([row for _, rows, _ in found for row in rows], infer_schema_length=None)
+    runs = pl.DataFrame([row for *_, row in found])
     out.mkdir(parents=True, exist_ok=True)
     lead = ("n", "model.kind", "model.parameters", "training.batch_size", "training.learning_rate")
-    effects(*tables, factors=lead).write_csv(out / "effects.csv", float_precision=6)
+    effects(turned, runs, factors=lead).write_csv(out / "effects.csv", float_precision=6)
+    names = [name for name in lead if turned[name].n_unique() > 1]
+    kept = turned.select(*names, "seed", *TURNED).sort(*names, "seed", "onset")
+    kept.write_csv(out / "onsets.csv", float_precision=6)
+    if names and turned.select(names[1:]).n_unique() <= MOST_PANELS:
+        draw_onsets(turned, names, out / "onsets.svg")
 
 
 def same(config: dict) -> str:

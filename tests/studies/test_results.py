@@ -49,3 +49,5 @@ def test_trainings_that_studies_share_count_once(
     run(monkeypatch, short / "out", long / "out", "--out", tmp_path / "both")
     told = pl.read_csv(tmp_path / "both" / "effects.csv")
     assert set(told["runs"].drop_nulls()) <= {0, 2}
+    turned = pl.read_csv(tmp_path / "both" / "onsets.csv")
+    assert len(turned) == 2 * turned["onset"].n_unique()
