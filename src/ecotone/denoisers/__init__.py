@@ -42,9 +42,10 @@ _GAINS_FROM = {"transformer": 64, "unet": 32}
 def gains_from_bfloat16(name: str, options: Mapping[str, Any]) -> bool:
     """Tell whether a learned denoiser trains faster in bfloat16 on CPUs with tiles for it (AMX).
 
-    U-Nets gain 1.2 times from width 32 on and three times from 64 on at 32×32 pixels, transformers
-    1.3 times from 64 on (``benchmarks/unet_training.py``). Narrower ones spend their time elsewhere
-    than in products, and perceptrons lose by converting.
+    Measured on one: U-Nets are 1.2 to 1.7 times as fast at width 32, by the size of the images, and
+    2.4 times at width 64 and 32×32 pixels (``benchmarks/unet_training.py``); transformers 1.3 times
+    at width 64 and 1.7 at 128. Narrower ones spend their time elsewhere than in products, and
+    perceptrons lose by converting.
 
     Args:
         name: in :data:`MODELS`.
