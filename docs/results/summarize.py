@@ -160,17 +160,18 @@ def draw_onsets(turned: pl.DataFrame, names: list[str], path: Path) -> None:
     for axes, panel in zip(
         figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True
     ):
-        draw_panel(axes, turned.filter(**panel) if panel else turned, axis)
-        axes.set_title(", ".join(f"{name} = {level}" for name, level in panel.items()))
+        levels = turned[axis].unique().sort().to_list()
+        draw_panel(axes, turned.filter(**panel) if panel else turned, axis, levels)
+        named = [f"{name.rpartition('.')[2]} = {level}" for name, level in panel.items()]
+        axes.set_title("\n".join(named), fontsize="medium")
     figure.axes[0].set_ylabel("training steps at onset")
     figure.axes[0].legend(frameon=False, fontsize="small")
     save(figure, path)
 
 
-def draw_panel(axes: Axes, turned: pl.DataFrame, axis: str) -> None:
-    """Draw both onsets against a factor."""
+def draw_panel(axes: Axes, turned: pl.DataFrame, axis: str, levels: list) -> None:
+    """Draw both onsets against a factor, whose levels are those of all panels."""
     numeric = turned[axis].dtype.is_numeric()
-    levels = turned[axis].unique().sort().to_list()
     for name, colour in (("tau_gen", "#2a7f62"), ("tau_mem", "#b5452c")):
         for row in turned.filter(onset=name).iter_rows(named=True):
             x = row[axis] if numeric else levels.index(row[axis])
@@ -188,6 +189,7 @@ def draw_panel(axes: Axes, turned: pl.DataFrame, axis: str) -> None:
     if numeric:
         axes.set_xscale("log")
         axes.set_xticks(levels, [f"{level:g}" for level in levels])
+        axes.set_xlim(levels[0] / 1.3, 1.3 * levels[-1])
         axes.xaxis.minorticks_off()
     else:
         axes.set_xticks(range(len(levels)), levels)
