@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from browsing import OVERLAPS
+
 pytestmark = pytest.mark.browser
 
 
@@ -145,19 +147,7 @@ def test_labels_do_not_overlap(
 ) -> None:
     page = open_page(request.getfixturevalue(which).as_uri())
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-    overlaps = page.evaluate(
-        """() => [...document.querySelectorAll("svg.drawing")].flatMap(svg => {
-            const texts = [...svg.querySelectorAll("text")];
-            const boxes = texts.map(text => text.getBoundingClientRect());
-            return texts.flatMap((text, i) => texts.slice(i + 1).flatMap((other, k) => {
-                const [a, b] = [boxes[i], boxes[i + 1 + k]];
-                const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-                const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-                return across > 1 && down > 3 ? [`${text.textContent} | ${other.textContent}`] : [];
-            }));
-        })"""
-    )
-    assert overlaps == []
+    assert page.evaluate(OVERLAPS) == []
 
 
 def test_a_screenshot_shows_something(open_page: Callable, address: str, tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_all_runs_of_a_study_have_one_precision_unless_it_varies(
     assert precisions("model.width=[16, 32]", "training.precision=bfloat16") == ["bfloat16"] * 2
     varied = precisions("training.precision=[auto, float32]", "model.width=32")
     assert varied == ["bfloat16", "float32"]
+    levels = "factors={n: [16], training: {a: {steps: 9, precision: bfloat16}, b: {steps: 9}}}"
+    assert precisions(levels, "model.width=16") == ["bfloat16", "float32"]
 
 
 def test_a_gpu_with_bfloat16_uses_it_for_all_networks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,7 +213,8 @@ class RunConfig(ExperimentConfig):
         Else a study of widths would compare precisions too.
         """
         runs = [config for config in configs if isinstance(config, RunConfig)]
-        if "training.precision" in varied or len({run.training.precision for run in runs}) < 2:
+        chosen = {"training", "training.precision"}.intersection(varied)
+        if chosen or len({run.training.precision for run in runs}) < 2:
             return configs
         return [
             run.model_copy(
